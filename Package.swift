@@ -1,0 +1,92 @@
+// swift-tools-version: 6.1
+
+import PackageDescription
+
+let nio = "swift-nio"
+
+let package = Package(
+    name: "background-jobs",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "BackgroundJobs", targets: ["BackgroundJobs"]),
+        .library(name: "BackgroundJobsTesting", targets: ["BackgroundJobsTesting"]),
+        .library(name: "BackgroundJobsCommands", targets: ["BackgroundJobsCommands"]),
+        .executable(name: "bg-worker", targets: ["bg-worker"]),
+        .executable(name: "bg-watcher", targets: ["bg-watcher"]),
+        .executable(name: "bg-cli", targets: ["bg-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CHiredis",
+            pkgConfig: "hiredis",
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
+        ),
+        .target(
+            name: "BackgroundRedis",
+            dependencies: [
+                "CHiredis",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]
+        ),
+        .target(
+            name: "BackgroundJobs",
+            dependencies: [
+                "BackgroundRedis",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            resources: [.embedInCode("Lua")]
+        ),
+        .target(name: "BackgroundJobsTesting", dependencies: ["BackgroundJobs"]),
+        .target(
+            name: "BackgroundJobsCommands",
+            dependencies: [
+                "BackgroundJobs",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+        .executableTarget(name: "bg-worker", dependencies: ["BackgroundJobsCommands"], path: "cli/bg-worker"),
+        .executableTarget(name: "bg-watcher", dependencies: ["BackgroundJobsCommands"], path: "cli/bg-watcher"),
+        .executableTarget(name: "bg-cli", dependencies: ["BackgroundJobsCommands"], path: "cli/bg-cli"),
+        .target(
+            name: "TestSupport",
+            dependencies: ["BackgroundRedis", "BackgroundJobs", .product(name: "NIOPosix", package: nio)],
+            path: "Tests/TestSupport"
+        ),
+        .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),
+        .testTarget(name: "BackgroundJobsTests", dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]),
+        .testTarget(name: "BackgroundJobsCommandsTests", dependencies: ["BackgroundJobsCommands", "TestSupport"]),
+        .testTarget(
+            name: "SystemTests",
+            dependencies: ["BackgroundJobs", "TestSupport", "bg-worker", "bg-watcher", "bg-cli"]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+}
