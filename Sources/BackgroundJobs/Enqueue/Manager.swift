@@ -1,0 +1,289 @@
+import BackgroundRedis
+public import Foundation
+import Logging
+import NIOPosix
+
+/// Enqueues jobs.
+///
+/// ```swift
+/// let manager = try Manager(redis: RedisOptions(url: "redis://127.0.0.1:6379"))
+/// let id = try await manager.enqueue(Nap(sleep: 5), in: .seconds(60))
+/// await manager.close()
+/// ```
+///
+/// One manager serves a whole process: calls from many tasks share one connection and its round trips. It connects at
+/// the first call. A call throws within ``RedisOptions/connectTimeout`` when there is no Redis; it has then written nothing.
+public final class Manager: Sendable {
+    private let client: RedisClient
+    private let store: any Store
+    private let maximumArguments: Int
+
+    /// Makes a manager.
+    ///
+    /// - Parameters:
+    ///   - redis: where Redis is.
+    ///   - maximumArguments: bytes of a job's arguments, 1 MiB by default; larger ones are refused before they are sent.
+    ///   - logger: where lost and found connections are told.
+    /// - Throws: ``BackgroundError`` for a URL or namespace that is not one.
+    public init(
+        redis: RedisOptions = RedisOptions(),
+        maximumArguments: Int = 1 << 20,
+        logger: Logger = Logger(label: "background-jobs.manager")
+    ) throws {
+        precondition(maximumArguments > 0, "arguments have a positive limit")
+        client = RedisClient(
+            try redis.configuration(
+                clientName: ClientName.manager(redis.namespace),
+                maximumBackoff: .seconds(1)
+            ),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: logger
+        )
+        store = RedisStore(client: client, namespace: redis.namespace)
+        self.maximumArguments = maximumArguments
+    }
+
+    /// Closes the connection; calls that are under way throw.
+    public func close() async {
+        await client.close()
+    }
+
+    /// Enqueues a job.
+    ///
+    /// - Parameters:
+    ///   - job: the job; its stored properties become the arguments.
+    ///   - delay: how long from now it is to run; nil or zero: at once.
+    ///   - time: when it is to run, by the Redis server's clock; it wins over `delay`. A time that has passed: at once.
+    ///   - queue: the queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice: a job that is there already under this ID is not queued again. nil: a new UUID.
+    /// - Returns: the job's ID.
+    /// - Throws: ``BackgroundError``: `invalidArgument` for a name, ID, time or size that is not allowed, `unavailable` and
+    ///   `refused` if nothing was written, `unknownFate` if Redis could not be asked after the connection broke.
+    @discardableResult
+    public func enqueue<J: Job>(
+        _ job: J,
+        in delay: Duration? = nil,
+        at time: Date? = nil,
+        queue: String? = nil,
+        id: String? = nil
+    ) async throws -> String {
+        try await enqueue([newJob(job, in: delay, at: time, queue: queue, id: id)])[0]
+    }
+
+    /// Enqueues a job by its class name, with arguments as they are: for workers written elsewhere.
+    ///
+    /// - Parameters:
+    ///   - className: the class name.
+    ///   - arguments: one JSON value, by convention an object; it is not parsed here.
+    ///   - delay: how long from now it is to run; nil or zero: at once.
+    ///   - time: when it is to run; it wins over `delay`.
+    ///   - queue: the queue.
+    ///   - id: an ID of the caller's choice; nil: a new UUID.
+    /// - Returns: the job's ID.
+    /// - Throws: as ``enqueue(_:in:at:queue:id:)``.
+    @discardableResult
+    public func enqueue(
+        _ className: String,
+        arguments: String = "{}",
+        in delay: Duration? = nil,
+        at time: Date? = nil,
+        queue: String = "default",
+        id: String? = nil
+    ) async throws -> String {
+        let job = try newJob(className, Array(arguments.utf8), in: delay, at: time, queue: queue, id: id)
+        return try await enqueue([job])[0]
+    }
+
+    /// Enqueues any number of jobs, a thousand in one transaction.
+    ///
+    /// - Parameters:
+    ///   - jobs: the jobs; a sequence of any length, of which a thousand at a time are held.
+    ///   - delay: how long from now they are to run.
+    ///   - time: when they are to run; it wins over `delay`.
+    ///   - queue: the queue; nil: the type's ``Job/queue``.
+    /// - Returns: the IDs, in the order of the jobs.
+    /// - Throws: ``BulkError`` with the IDs of those that are queued, when one of the transactions was not carried out.
+    @discardableResult
+    public func enqueue<J: Job>(
+        contentsOf jobs: some Sequence<J>,
+        in delay: Duration? = nil,
+        at time: Date? = nil,
+        queue: String? = nil
+    ) async throws -> [String] {
+        try await enqueueAll(jobs.lazy.map { try self.newJob($0, in: delay, at: time, queue: queue, id: nil) })
+    }
+
+    /// Enqueues any number of jobs by class name, a thousand in one transaction.
+    ///
+    /// - Parameters:
+    ///   - className: the class name of all of them.
+    ///   - arguments: one JSON value for each job.
+    /// - Returns: the IDs, in the order of the arguments.
+    /// - Throws: ``BulkError``.
+    @discardableResult
+    public func enqueue(
+        _ className: String,
+        contentsOf arguments: some Sequence<String>,
+        in delay: Duration? = nil,
+        at time: Date? = nil,
+        queue: String = "default"
+    ) async throws -> [String] {
+        try await enqueueAll(
+            arguments.lazy.map {
+                try self.newJob(className, Array($0.utf8), in: delay, at: time, queue: queue, id: nil)
+            }
+        )
+    }
+
+    /// Takes out a job that waits, and deletes it.
+    ///
+    /// - Parameter id: the job's ID.
+    /// - Returns: false if it is running or has ended: then nothing was changed.
+    /// - Throws: ``BackgroundError`` with the code `jobNotFound` if there is no such job, or as for enqueuing.
+    @discardableResult
+    public func dequeue(_ id: String) async throws -> Bool {
+        try Names.checkID(id)
+        switch try await store.dequeue(id) {
+        case .dequeued: return true
+        case .running, .ended: return false
+        case .missing: throw BackgroundError(.jobNotFound, "There is no job with the ID \(id).")
+        }
+    }
+
+    // MARK: Making jobs
+
+    private func newJob<J: Job>(
+        _ job: J,
+        in delay: Duration?,
+        at time: Date?,
+        queue: String?,
+        id: String?
+    ) throws -> NewJob {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let arguments: Data
+        do {
+            arguments = try encoder.encode(job)
+        } catch {
+            throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
+        }
+        return try newJob(J.name, [UInt8](arguments), in: delay, at: time, queue: queue ?? J.queue, id: id)
+    }
+
+    private func newJob(
+        _ className: String,
+        _ arguments: [UInt8],
+        in delay: Duration?,
+        at time: Date?,
+        queue: String,
+        id: String?
+    ) throws(BackgroundError) -> NewJob {
+        try Names.checkClass(className)
+        try Names.checkQueue(queue)
+        if let id { try Names.checkID(id) }
+        guard arguments.count <= maximumArguments else {
+            throw BackgroundError(
+                .invalidArgument,
+                "The arguments of this \(className) have \(arguments.count) bytes; \(maximumArguments) are allowed. "
+                    + "Store large data elsewhere and pass a reference."
+            )
+        }
+        return NewJob(
+            id: id ?? .randomUUID(),
+            queue: queue,
+            className: className,
+            arguments: arguments,
+            due: try DueTime.due(in: delay, at: time),
+            isIDChosen: id != nil
+        )
+    }
+
+    // MARK: Sending them
+
+    private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String] {
+        try await store.enqueue(jobs)
+        return jobs.map(\.id)
+    }
+
+    private static let chunk = 1000
+
+    private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [String] {
+        var ids: [String] = []
+        var chunk: [NewJob] = []
+        do {
+            for job in jobs {
+                chunk.append(try job.get())
+                if chunk.count == Self.chunk {
+                    ids += try await enqueue(chunk)
+                    chunk.removeAll(keepingCapacity: true)
+                }
+            }
+            if !chunk.isEmpty { ids += try await enqueue(chunk) }
+        } catch {
+            throw BulkError(queued: ids, failed: chunk.map(\.id), cause: error)
+        }
+        return ids
+    }
+}
+
+extension LazySequenceProtocol {
+    /// Each element made into a job, or why it could not be.
+    fileprivate func map(
+        _ make: @escaping (Element) throws -> NewJob
+    ) -> LazyMapSequence<Elements, Result<NewJob, any Error>> {
+        map { element in Result { try make(element) } }
+    }
+}
+
+/// Not all jobs of a bulk call are queued.
+public struct BulkError: Error, Sendable, CustomStringConvertible {
+    /// The IDs of the jobs that are queued: the first ones, in order.
+    public let queued: [String]
+    /// The IDs of the transaction that was not carried out, or whose fate is unknown (see ``cause``).
+    public let failed: [String]
+    /// Why.
+    public let cause: any Error
+
+    /// How far it came, and why no further.
+    public var description: String { "\(queued.count) jobs are queued, then: \(cause)" }
+}
+
+/// When a job is due, from what a caller said.
+package enum DueTime {
+    /// The latest time that can be scheduled: ms that a sorted set's score holds exactly.
+    private static let latest = 9_007_199_254_740_992.0
+
+    package static func due(in delay: Duration?, at time: Date?) throws(BackgroundError) -> NewJob.Due? {
+        if let time {
+            let milliseconds = (time.timeIntervalSince1970 * 1000).rounded(.up)
+            guard milliseconds.isFinite, abs(milliseconds) <= latest else {
+                throw BackgroundError(.invalidArgument, "The time \(time) can't be scheduled: it is too far away.")
+            }
+            return .at(milliseconds: Int64(milliseconds))
+        }
+        guard let delay, delay > .zero else { return nil }
+        guard delay < .seconds(4_000_000_000_000) else {
+            throw BackgroundError(.invalidArgument, "A delay of \(delay) can't be scheduled: it is too long.")
+        }
+        return .after(milliseconds: (delay + .nanoseconds(999_999)).milliseconds)
+    }
+}
+
+/// Runs `body` with a manager and closes it afterwards.
+///
+/// - Throws: what `body` throws, or ``BackgroundError`` for a URL or namespace that is not one.
+public func withManager<Result: Sendable>(
+    redis: RedisOptions = RedisOptions(),
+    _ body: (Manager) async throws -> Result
+) async throws -> Result {
+    let manager = try Manager(redis: redis)
+    let result: Result
+    do {
+        result = try await body(manager)
+    } catch {
+        await manager.close()
+        throw error
+    }
+    await manager.close()
+    return result
+}

@@ -1,0 +1,30 @@
+extension String {
+    /// A random (version 4) UUID in lower case, as RFC 9562 writes it.
+    ///
+    /// Written here and not taken from Foundation because a worker needs one for every attempt: this one makes a single
+    /// allocation.
+    package static func randomUUID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return randomUUID(using: &generator)
+    }
+
+    package static func randomUUID(using generator: inout some RandomNumberGenerator) -> String {
+        let high = generator.next() & 0xFFFF_FFFF_FFFF_0FFF | 0x0000_0000_0000_4000
+        let low = generator.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+        return String(unsafeUninitializedCapacity: 36) { buffer in
+            var at = 0
+            for (half, dashes) in [(high, 0x0088 as UInt32), (low, 0x8800)] {
+                for digit in 0..<16 {
+                    if dashes & (0x8000 >> UInt32(digit)) != 0 {
+                        buffer[at] = UInt8(ascii: "-")
+                        at += 1
+                    }
+                    let nibble = UInt8(truncatingIfNeeded: half >> UInt64(60 - 4 * digit)) & 0xF
+                    buffer[at] = nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") - 10 + nibble
+                    at += 1
+                }
+            }
+            return at
+        }
+    }
+}

@@ -1,0 +1,69 @@
+-- Stands in front of every script. ARGV[1] is the namespace; KEYS[1] is one key of it, which routes the call in a cluster.
+-- A script looks before it takes, since Redis does not roll back: whatever may hold a wrong type or garbage is read with
+-- `look` first, and nothing of an item is written until all that it needs has been seen to be sound.
+
+local prefix = ARGV[1] .. ':'
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function key(kind, name) return prefix .. kind .. ':' .. name end
+
+-- The reply, or nil and the error text where the key holds a wrong type.
+local function look(...)
+    local reply = redis.pcall(...)
+    if type(reply) == 'table' and reply.err then return nil, reply.err end
+    return reply
+end
+
+-- A number that a hash field holds, or nil where it holds none or an absurd one: counts and times lie in 0 … 2^53.
+local function number(text)
+    local value = text and tonumber(text)
+    if value and value >= 0 and value <= 9007199254740992 then return math.floor(value) end
+    return nil
+end
+
+local function exists_as(kind, ...)
+    for i = 1, select('#', ...) do
+        local found = redis.call('TYPE', (select(i, ...))).ok
+        if found ~= 'none' and found ~= kind then return nil, (select(i, ...)) .. ' holds a ' .. found .. ', not a ' .. kind end
+    end
+    return true
+end
+
+-- The first write of a script decides whether Redis refuses it for want of memory: a removal is let through, and so is
+-- all that follows (server.c, processCommand; script.c, scriptVerifyOOM). So scripts that relieve begin with this.
+local function relieve() redis.call('SREM', prefix .. 'queues', '') end
+
+local totals, minutes = {}, {}
+local function count(queue, field, by, minute_only)
+    if not minute_only then
+        totals[queue] = totals[queue] or {}
+        totals[queue][field] = (totals[queue][field] or 0) + by
+    end
+    minutes[queue] = minutes[queue] or {}
+    minutes[queue][field] = (minutes[queue][field] or 0) + by
+end
+
+local function add_counts(counted_key, counts)
+    local fields = {}
+    for field in pairs(counts) do fields[#fields + 1] = field end
+    local before = look('HMGET', counted_key, unpack(fields))
+    if not before then return false end
+    local pairs_ = {}
+    for i, field in ipairs(fields) do
+        pairs_[#pairs_ + 1] = field
+        pairs_[#pairs_ + 1] = string.format('%.0f', (number(before[i]) or 0) + counts[field])
+    end
+    redis.call('HSET', counted_key, unpack(pairs_))
+    return true
+end
+
+-- Running totals, and those of this minute. A statistics key of a wrong type is left alone: it holds up no job.
+local function write_counts()
+    local minute = string.format('%.0f', math.floor(now / 60000))
+    for queue, counts in pairs(totals) do add_counts(key('stats', queue), counts) end
+    for queue, counts in pairs(minutes) do
+        local minute_key = key('stats', queue) .. ':' .. minute
+        if add_counts(minute_key, counts) then redis.call('EXPIRE', minute_key, 90000) end
+    end
+end

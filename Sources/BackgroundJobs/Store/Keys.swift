@@ -1,0 +1,23 @@
+/// The names of the keys (protocol, Keys).
+package struct Keys: Sendable {
+    package let namespace: String
+
+    package init(namespace: String) {
+        self.namespace = namespace
+    }
+
+    package func job(_ id: String) -> String { "\(namespace):jobs:\(id)" }
+    package func attempt(_ id: String) -> String { "\(namespace):attempts:\(id)" }
+    package func ready(_ queue: String) -> String { "\(namespace):ready:\(queue)" }
+    package func handoff(_ queue: String) -> String { "\(namespace):handoff:\(queue)" }
+    package func suspects(_ queue: String) -> String { "\(namespace):suspects:\(queue)" }
+    package func scheduled(_ queue: String) -> String { "\(namespace):scheduled:\(queue)" }
+    package func processing(_ queue: String) -> String { "\(namespace):processing:\(queue)" }
+    package func completed(_ queue: String) -> String { "\(namespace):completed:\(queue)" }
+    package func failed(_ queue: String) -> String { "\(namespace):failed:\(queue)" }
+    package func ended(_ queue: String) -> String { "\(namespace):ended:\(queue)" }
+    package func dead(_ queue: String) -> String { "\(namespace):dead:\(queue)" }
+    package var queues: String { "\(namespace):queues" }
+    package var paused: String { "\(namespace):paused" }
+    package var protocolVersion: String { "\(namespace):protocol" }
+}

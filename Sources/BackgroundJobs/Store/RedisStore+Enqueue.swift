@@ -1,0 +1,160 @@
+import BackgroundRedis
+
+extension RedisStore {
+    /// enqueue: one MULTI, so that a producer needs no right to run scripts. HSET comes first: a Redis that is out of
+    /// memory refuses the transaction whole.
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) {
+        let jobs = try await withoutQueued(jobs)
+        guard let first = jobs.first else { return }
+        var tries = 0
+        while true {
+            do {
+                return try await transact(jobs)
+            } catch {
+                guard error.code == .unknownFate, tries < 5 else { throw error }
+                tries += 1
+                // The transaction is atomic: if one of its hashes is there, all of it was done.
+                if try await isQueued(first.id, after: error) { return }
+            }
+        }
+    }
+
+    /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID.
+    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> [NewJob] {
+        let chosen = jobs.indices.filter { jobs[$0].isIDChosen }
+        guard !chosen.isEmpty else { return jobs }
+        var pipeline = Pipeline()
+        for index in chosen { pipeline.command("HGET", keys.job(jobs[index].id), "que") }
+        var present: Set<Int> = []
+        for (index, reply) in zip(chosen, try await send(pipeline)) where try reply.orThrow() != .null {
+            present.insert(index)
+        }
+        return jobs.indices.filter { !present.contains($0) }.map { jobs[$0] }
+    }
+
+    private func isQueued(_ job: String, after failure: BackgroundError) async throws(BackgroundError) -> Bool {
+        do {
+            return try await send("EXISTS", keys.job(job)).int == 1
+        } catch {
+            throw BackgroundError(
+                .unknownFate,
+                "\(failure.message) Whether job \(job) is queued could not be asked (\(error.message)) "
+                    + "Enqueue it again with the same ID: a job that is there already is not queued twice.",
+                cause: error
+            )
+        }
+    }
+
+    private func transact(_ jobs: [NewJob]) async throws(BackgroundError) {
+        let now = try await serverTime()
+        var pipeline = Pipeline()
+        pipeline.command("MULTI")
+        var lines = 0
+        for job in jobs {
+            appendHash(of: job, queuedAt: now, to: &pipeline)
+            lines += 1
+        }
+        let pushes = appendPushes(of: jobs, now: now, to: &pipeline)
+        let queues = Set(jobs.map(\.queue))
+        pipeline.begin(argumentCount: 2 + queues.count)
+        pipeline.append("SADD")
+        pipeline.append(keys.queues)
+        for queue in queues { pipeline.append(queue) }
+        pipeline.command("EXEC")
+
+        let replies = try await send(pipeline)
+        let refused = replies.dropLast().first { if case .error = $0 { true } else { false } }
+        guard let results = try (refused ?? replies[replies.count - 1]).orThrow().array else {
+            throw BackgroundError(.damaged, "Redis answered EXEC with neither results nor an error.")
+        }
+        try await undo(jobs, pushes: pushes, results: results)
+    }
+
+    /// An error inside EXEC does not stop the commands behind it: where a push failed (its key is of a wrong type), the
+    /// hashes go again, so that "the hash is there" means "it was queued".
+    private func undo(_ jobs: [NewJob], pushes: [[Int]], results: [RESPValue]) async throws(BackgroundError) {
+        guard let failure = results.first(where: { if case .error = $0 { true } else { false } }) else { return }
+        var cleanup = Pipeline()
+        for (index, members) in pushes.enumerated() {
+            guard jobs.count + index < results.count, case .error = results[jobs.count + index] else { continue }
+            for member in members { cleanup.command("DEL", keys.job(jobs[member].id)) }
+        }
+        if cleanup.commandCount > 0 { _ = try await send(cleanup) }
+        _ = try failure.orThrow()
+    }
+
+    private func appendHash(of job: NewJob, queuedAt now: Int64, to pipeline: inout Pipeline) {
+        let due = due(job, now)
+        pipeline.begin(argumentCount: due == nil ? 10 : 12)
+        pipeline.append("HSET")
+        pipeline.append(keys.job(job.id))
+        pipeline.append("que")
+        pipeline.append(job.queue)
+        pipeline.append("cls")
+        pipeline.append(job.className)
+        pipeline.append("arg")
+        pipeline.append(job.arguments)
+        pipeline.append("qat")
+        pipeline.append(now)
+        if let due {
+            pipeline.append("pat")
+            pipeline.append(due)
+        }
+    }
+
+    /// One RPUSH or ZADD for each queue; returns which jobs each of them pushes.
+    private func appendPushes(of jobs: [NewJob], now: Int64, to pipeline: inout Pipeline) -> [[Int]] {
+        var pushes: [[Int]] = []
+        var places: [String: Int] = [:]
+        for (index, job) in jobs.enumerated() {
+            let target = due(job, now) == nil ? keys.ready(job.queue) : keys.scheduled(job.queue)
+            if let place = places[target] {
+                pushes[place].append(index)
+            } else {
+                places[target] = pushes.count
+                pushes.append([index])
+            }
+        }
+        for members in pushes {
+            let queue = jobs[members[0]].queue
+            if due(jobs[members[0]], now) == nil {
+                pipeline.begin(argumentCount: 2 + members.count)
+                pipeline.append("RPUSH")
+                pipeline.append(keys.ready(queue))
+                for member in members { pipeline.append(jobs[member].id) }
+            } else {
+                pipeline.begin(argumentCount: 2 + 2 * members.count)
+                pipeline.append("ZADD")
+                pipeline.append(keys.scheduled(queue))
+                for member in members {
+                    pipeline.append(due(jobs[member], now) ?? now)
+                    pipeline.append(jobs[member].id)
+                }
+            }
+        }
+        return pushes
+    }
+
+    /// When the job is due in ms; nil: at once.
+    private func due(_ job: NewJob, _ now: Int64) -> Int64? {
+        let due: Int64? =
+            switch job.due {
+            case nil: nil
+            case .at(let time): time
+            case .after(let delay): now + delay
+            }
+        return due.flatMap { $0 > now ? $0 : nil }
+    }
+
+    /// The server's time in ms, asked where it is not known well enough.
+    package func serverTime() async throws(BackgroundError) -> Int64 {
+        if !clock.isStale, let now = clock.now { return now }
+        let reply = try await send("TIME").array ?? []
+        guard reply.count == 2, let seconds = reply[0].int, let micros = reply[1].int else {
+            throw BackgroundError(.damaged, "Redis answered TIME with something that is no time.")
+        }
+        let now = seconds * 1000 + micros / 1000
+        clock.learn(now)
+        return now
+    }
+}

@@ -1,0 +1,174 @@
+import BackgroundRedis
+
+extension RedisStore {
+    package func exchange(
+        _ finishes: [Finish],
+        _ claim: Claim,
+        as voucher: Voucher
+    ) async throws(BackgroundError) -> Exchange {
+        let completed = finishes.indices.filter { finishes[$0].ending == .completed }
+        let others = finishes.indices.filter { finishes[$0].ending != .completed }
+        let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
+        let count = 8 + 3 * completed.count + 7 * others.count + claim.queues.count + offers
+        let reply = try await run(scripts.exchange, session: voucher.session, arguments: count) { pipeline in
+            pipeline.append(voucher.node)
+            pipeline.append(voucher.client)
+            pipeline.append(completed.count)
+            for index in completed {
+                pipeline.append(finishes[index].attempt)
+                pipeline.append(finishes[index].queue)
+                pipeline.append("\(finishes[index].milliseconds)")
+            }
+            pipeline.append(others.count)
+            for index in others { pipeline.append(finishes[index]) }
+            pipeline.append(claim.wanted)
+            pipeline.append(claim.bytes)
+            pipeline.append(claim.mayTakeSuspect ? 1 : 0)
+            pipeline.append(claim.queues.count)
+            for queue in claim.queues { pipeline.append(queue) }
+            pipeline.append(claim.wanted > 0 ? claim.reoffered.count : 0)
+            if claim.wanted > 0 {
+                for id in claim.reoffered { pipeline.append(id) }
+                for id in claim.offered { pipeline.append(id) }
+            }
+        }
+        return try Exchange(reply, order: completed + others)
+    }
+
+    package func adopt(_ adoption: Adoption, as voucher: Voucher) async throws(BackgroundError) -> Adopted {
+        let reply = try await run(scripts.adopt, session: voucher.session, arguments: adoption.argumentCount) {
+            adoption.append(to: &$0, as: voucher)
+        }
+        return try Adopted(reply, of: adoption)
+    }
+
+    package func recover(_ jobs: [String], in queue: String) async throws(BackgroundError) -> [String] {
+        let reply = try await run(scripts.recover, arguments: 1 + jobs.count) { pipeline in
+            pipeline.append(queue)
+            for job in jobs { pipeline.append(job) }
+        }
+        return (reply.array ?? []).compactMap(\.text)
+    }
+
+    package func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued {
+        let reply = try await run(scripts.dequeue, arguments: 2) { pipeline in
+            pipeline.append(job)
+            pipeline.append(10_000)
+        }
+        guard let outcome = reply.text.flatMap(Dequeued.init(rawValue:)) else { throw .unexpected(reply, "dequeue") }
+        return outcome
+    }
+}
+
+extension Pipeline {
+    fileprivate mutating func append(_ finish: Finish) {
+        let (error, message, ending) =
+            switch finish.ending {
+            case .completed: ("", "", "completed")
+            case .failed(let error, let message): (error, message, "dead")
+            case .discarded(let error, let message): (error, message, "discarded")
+            case .shutdown: ("Shutdown", "", "shutdown")
+            case .cancelled: ("Cancelled", "", "cancelled")
+            }
+        append(finish.attempt)
+        append(finish.queue)
+        append(finish.job)
+        append("\(finish.milliseconds)")
+        append(error)
+        append(message)
+        append(ending)
+    }
+}
+
+extension Adoption {
+    var argumentCount: Int { 4 + queues.count + 2 * attempts.count + offered.count }
+
+    func append(to pipeline: inout Pipeline, as voucher: Voucher) {
+        pipeline.append(voucher.node)
+        pipeline.append(voucher.client)
+        pipeline.append(queues.count)
+        for queue in queues { pipeline.append(queue) }
+        pipeline.append(attempts.count)
+        for (attempt, queue) in attempts {
+            pipeline.append(attempt)
+            pipeline.append(queue)
+        }
+        for id in offered { pipeline.append(id) }
+    }
+}
+
+extension Exchange {
+    /// - Parameter order: the index of each finish, in the order in which the script was given them.
+    fileprivate init(_ reply: RESPValue, order: [Int]) throws(BackgroundError) {
+        guard let parts = reply.array, parts.count == 5, let exceptions = parts[0].array, let jobs = parts[1].array,
+            let notices = parts[2].array, let paused = parts[3].array
+        else { throw .unexpected(reply, "exchange") }
+        for at in stride(from: 0, to: exceptions.count - 1, by: 2) {
+            guard let index = exceptions[at].int.map(Int.init), order.indices.contains(index) else {
+                throw .unexpected(reply, "exchange")
+            }
+            self.exceptions[order[index]] = Verdict(exceptions[at + 1])
+        }
+        self.jobs = try [ClaimedJob](flat: jobs)
+        for at in stride(from: 0, to: notices.count - 1, by: 2) {
+            self.notices.append(Notice(queue: notices[at].text ?? "", sentence: notices[at + 1].text ?? ""))
+        }
+        self.paused = paused.compactMap(\.text)
+        self.isShort = parts[4].int == 1
+    }
+}
+
+extension Adopted {
+    init(_ reply: RESPValue, of adoption: Adoption) throws(BackgroundError) {
+        let ids = adoption.attempts.map(\.attempt) + adoption.offered
+        guard let parts = reply.array, parts.count == 2, let verdicts = parts[0].array, verdicts.count == ids.count,
+            let granted = parts[1].array
+        else { throw .unexpected(reply, "adopt") }
+        self.verdicts = Dictionary(zip(ids, verdicts.map(Verdict.init)), uniquingKeysWith: { first, _ in first })
+        self.granted = try [ClaimedJob](flat: granted)
+    }
+}
+
+extension Verdict {
+    fileprivate init(_ value: RESPValue) {
+        switch value.text {
+        case "yours": self = .yours
+        case "done": self = .done
+        case "lost": self = .lost
+        case "never": self = .never
+        case let sentence: self = .damaged(sentence ?? "an answer that is no verdict")
+        }
+    }
+}
+
+extension [ClaimedJob] {
+    fileprivate init(flat: [RESPValue]) throws(BackgroundError) {
+        self = []
+        reserveCapacity(flat.count / 8)
+        for at in stride(from: 0, to: flat.count - 7, by: 8) {
+            guard let attempt = flat[at].text, let id = flat[at + 1].text, let queue = flat[at + 2].text else {
+                throw .unexpected(.array(flat), "a claimed job")
+            }
+            var arguments: [UInt8] = []
+            if case .string(let bytes) = flat[at + 5] { arguments = bytes }
+            append(
+                ClaimedJob(
+                    attempt: attempt,
+                    id: id,
+                    queue: queue,
+                    number: flat[at + 3].int.map { Int(clamping: $0) } ?? 0,
+                    className: flat[at + 4].text,
+                    arguments: arguments,
+                    queuedAt: flat[at + 6].int,
+                    isSuspect: flat[at + 7].int == 1
+                )
+            )
+        }
+    }
+}
+
+extension BackgroundError {
+    static func unexpected(_ reply: RESPValue, _ what: String) -> BackgroundError {
+        BackgroundError(.damaged, "Redis answered \(what) in a form this version does not know.")
+    }
+}

@@ -1,0 +1,107 @@
+package import BackgroundRedis
+import Synchronization
+
+/// The store that speaks to Redis: each verb is one script, a plain enqueue one transaction.
+package final class RedisStore: Store {
+    package let client: RedisClient
+    package let keys: Keys
+    package let scripts: Scripts
+    let clock = ServerClock()
+    private let digests = Mutex<[Script: String]>([:])
+
+    package init(client: RedisClient, namespace: String, scripts: Scripts = Scripts()) {
+        self.client = client
+        self.keys = Keys(namespace: namespace)
+        self.scripts = scripts
+    }
+
+    /// Sends commands and returns one value for each; error replies are values here.
+    package func send(_ pipeline: Pipeline, session: UInt64? = nil) async throws(BackgroundError) -> [RESPValue] {
+        do {
+            return try await client.send(pipeline, session: session)
+        } catch {
+            throw BackgroundError(error)
+        }
+    }
+
+    /// Sends one command and returns its reply; an error reply is thrown.
+    @discardableResult
+    package func send(_ parts: String...) async throws(BackgroundError) -> RESPValue {
+        var pipeline = Pipeline()
+        pipeline.command(parts)
+        return try await send(pipeline)[0].orThrow()
+    }
+
+    /// Runs a script; one that Redis has forgotten (a restart, SCRIPT FLUSH) is loaded and run again once.
+    ///
+    /// - Parameters:
+    ///   - arguments: how many `append` adds behind the namespace.
+    package func run(
+        _ script: Script,
+        session: UInt64? = nil,
+        arguments: Int,
+        _ append: (inout Pipeline) -> Void
+    ) async throws(BackgroundError) -> RESPValue {
+        if let digest = digests.withLock({ $0[script] }) {
+            let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
+            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
+        }
+        let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
+        remember([script], [digest])
+        return try await send(call(script, digest, arguments: arguments, append), session: session)[0].orThrow()
+    }
+
+    /// The call of a script that is known to have been loaded, as bytes; nil if it has not.
+    func call(_ script: Script, arguments: Int, _ append: (inout Pipeline) -> Void) -> Pipeline? {
+        digests.withLock { $0[script] }.map { call(script, $0, arguments: arguments, append) }
+    }
+
+    func loading(_ scripts: [Script]) -> Pipeline {
+        var pipeline = Pipeline()
+        for script in scripts { pipeline.command("SCRIPT", "LOAD", script.source) }
+        return pipeline
+    }
+
+    func remember(_ scripts: [Script], _ loaded: [String]) {
+        digests.withLock { for (script, digest) in zip(scripts, loaded) { $0[script] = digest } }
+    }
+
+    private func call(
+        _ script: Script,
+        _ digest: String,
+        arguments: Int,
+        _ append: (inout Pipeline) -> Void
+    ) -> Pipeline {
+        var pipeline = Pipeline()
+        pipeline.begin(argumentCount: 5 + arguments)
+        pipeline.append("EVALSHA")
+        pipeline.append(digest)
+        pipeline.append(1)
+        pipeline.append(keys.queues)
+        pipeline.append(keys.namespace)
+        append(&pipeline)
+        return pipeline
+    }
+}
+
+extension RESPValue {
+    /// The value, or the error that the reply is.
+    package func orThrow() throws(BackgroundError) -> RESPValue {
+        if case .error(let text) = self { throw BackgroundError(RedisError.server(text)) }
+        return self
+    }
+}
+
+extension BackgroundError {
+    /// An error of the connection in the terms of the library's users.
+    package init(_ error: RedisError) {
+        let code: Code =
+            switch error.code {
+            case .invalidURL, .overloaded: error.code == .invalidURL ? .invalidArgument : .unavailable
+            case .authenticationFailed: .notPermitted
+            case .server: ["NOPERM", "NOAUTH", "WRONGPASS"].contains(error.serverCode) ? .notPermitted : .refused
+            default: error.fate == .unknown ? .unknownFate : .unavailable
+            }
+        self.init(code, error.message, cause: error)
+    }
+}

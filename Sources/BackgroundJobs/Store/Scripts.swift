@@ -1,0 +1,35 @@
+/// A Lua script, as Redis gets it.
+package struct Script: Sendable, Hashable {
+    /// The file's name without its extension.
+    package let name: String
+    /// The file with its prelude in front.
+    package var source: String
+
+    fileprivate init(_ name: String, _ parts: [UInt8]...) {
+        self.name = name
+        source = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+    }
+}
+
+/// The scripts of a store; a test may put altered ones in their place.
+package struct Scripts: Sendable {
+    package var exchange = Script(
+        "exchange",
+        PackageResources.prelude_lua,
+        PackageResources.endings_lua,
+        PackageResources.exchange_lua
+    )
+    package var adopt = Script("adopt", PackageResources.prelude_lua, PackageResources.adopt_lua)
+    package var promote = Script("promote", PackageResources.prelude_lua, PackageResources.promote_lua)
+    package var reap = Script(
+        "reap",
+        PackageResources.prelude_lua,
+        PackageResources.endings_lua,
+        PackageResources.reap_lua
+    )
+    package var recover = Script("recover", PackageResources.prelude_lua, PackageResources.recover_lua)
+    package var dequeue = Script("dequeue", PackageResources.prelude_lua, PackageResources.dequeue_lua)
+    package var trim = Script("trim", PackageResources.prelude_lua, PackageResources.trim_lua)
+
+    package init() {}
+}

@@ -1,0 +1,38 @@
+import Synchronization
+
+/// The Redis server's clock, for those who may not run scripts: its distance from this machine's monotonic clock is
+/// learned from `TIME` and again every minute, so that a step of the local wall clock changes nothing.
+final class ServerClock: Sendable {
+    private struct Reading {
+        var server: Int64
+        var at: ContinuousClock.Instant
+    }
+
+    private let reading = Mutex<Reading?>(nil)
+
+    /// Whether `TIME` should be asked again.
+    var isStale: Bool {
+        reading.withLock { $0.map { $0.at.duration(to: .now) > .seconds(60) } ?? true }
+    }
+
+    /// The server's time in ms; nil before the first answer.
+    var now: Int64? {
+        reading.withLock { $0.map { $0.server + $0.at.duration(to: .now).milliseconds } }
+    }
+
+    func learn(_ server: Int64) {
+        reading.withLock { $0 = Reading(server: server, at: .now) }
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    package var milliseconds: Int64 {
+        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
+    }
+
+    /// Milliseconds with a fraction, to the microsecond.
+    package var fractionalMilliseconds: Double {
+        Double(components.seconds) * 1000 + (Double(components.attoseconds) / 1e12).rounded() / 1000
+    }
+}

@@ -1,0 +1,34 @@
+/// promote: moves scheduled jobs to `ready` when they are due. It sleeps until the next one is, and looks for new ones once
+/// an interval.
+struct Promoter: Sendable {
+    static let step = 500
+
+    let watch: Watch
+
+    func run() async {
+        await watch.every("promote") { () async throws(BackgroundError) -> Duration? in
+            let queues = try await watch.queues()
+            var next = watch.options.interval
+            let began = ContinuousClock.now
+            try await watch.forEach(queues, "promote") { queue throws(BackgroundError) in
+                guard let wait = try await promote(queue) else { return }
+                next = min(next, began.duration(to: .now) + wait)
+            }
+            return next
+        }
+    }
+
+    /// Moves all that is due; returns how long until the next one is.
+    private func promote(_ queue: String) async throws(BackgroundError) -> Duration? {
+        var moved = 0
+        while true {
+            let promotion = try await watch.store.promote(queue, limit: Self.step)
+            moved += promotion.moved
+            if promotion.moved > 0, promotion.wait == 0, !Task.isCancelled { continue }
+            if moved > 0 {
+                watch.logger.debug("Promoted \(moved) jobs", metadata: [LogKey.queue: "\(queue)"])
+            }
+            return promotion.wait.map { .milliseconds(max($0, 1)) }
+        }
+    }
+}

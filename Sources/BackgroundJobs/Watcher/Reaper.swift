@@ -1,0 +1,221 @@
+import BackgroundRedis
+import Logging
+
+/// reap: ends the attempts of workers that are gone. It gathers the facts; the ``Judge`` decides.
+struct Reaper: Sendable {
+    static let step = 500
+    /// How often the whole list of clients is fetched although nobody is missing: for idle connections of live nodes, and
+    /// for queues that are known from the names of workers alone.
+    static let survey = Duration.seconds(10)
+
+    let watch: Watch
+    private var store: RedisStore { watch.store }
+
+    init(watch: Watch) {
+        self.watch = watch
+    }
+
+    func run() async {
+        var judge = Judge(
+            limits: Judge.Limits(
+                interval: watch.options.interval,
+                secondLook: watch.options.secondLook,
+                deadAfter: watch.options.deadAfter,
+                grace: watch.options.grace
+            ),
+            namespace: watch.namespace
+        )
+        var surveyed: ContinuousClock.Instant?
+        await watch.every("reap") { () async throws(BackgroundError) -> Duration? in
+            do {
+                return try await look(&judge, &surveyed)
+            } catch {
+                judge.scriptWasRefused()
+                throw error
+            }
+        }
+    }
+
+    private func look(
+        _ judge: inout Judge,
+        _ surveyed: inout ContinuousClock.Instant?
+    ) async throws(BackgroundError) -> Duration? {
+        judge.beginLook(try await facts(), now: .now)
+        let queues = try await watch.queues()
+        judge.keep(queues: Set(queues))
+        try await watch.forEach(queues, "reap") { queue throws(BackgroundError) in
+            try await see(queue, &judge)
+        }
+        var listed = try await list(judge.vouchers)
+        let missing = judge.missing(listed)
+        var liveNodes: Set<String>?
+        if !missing.isEmpty || surveyed.map({ $0.duration(to: .now) > Self.survey }) ?? true {
+            surveyed = .now
+            for (queue, attempts) in Dictionary(grouping: missing, by: \.queue) {
+                try await read(attempts.map(\.attempt), in: queue, &judge)
+            }
+            let all = try await survey(mayEnd: judge.mayJudge(now: .now))
+            listed = Dictionary(all.map { ($0.client, $0) }, uniquingKeysWith: { first, _ in first })
+            liveNodes = Set(all.map(\.node))
+        }
+        let verdicts = judge.judge(listed, liveNodes: liveNodes, now: .now)
+        try await carryOut(verdicts)
+        judge.endLook(now: .now)
+        return verdicts.lookAgain
+    }
+
+    // MARK: Facts
+
+    private func facts() async throws(BackgroundError) -> Judge.ServerFacts {
+        var pipeline = Pipeline()
+        pipeline.command("TIME")
+        pipeline.command("INFO", "server")
+        pipeline.command("INFO", "replication")
+        // A script, so that a server that refuses them (LOADING, BUSY) is found out before anybody is judged.
+        let promotion = try await store.promote(".", limit: 1)
+        guard promotion.moved == 0, let session = store.client.session else {
+            throw BackgroundError(.unavailable, "The connection to Redis is being made anew.")
+        }
+        let replies = try await store.send(pipeline, session: session.number)
+        let time = try replies[0].orThrow().array ?? []
+        guard time.count == 2, let seconds = time[0].int, let micros = time[1].int else {
+            throw BackgroundError(.damaged, "Redis answered TIME with something that is no time.")
+        }
+        return Judge.ServerFacts(
+            session: session.number,
+            runID: ServerInfo(try replies[1].orThrow().text ?? "").runID,
+            isMaster: ServerInfo(try replies[2].orThrow().text ?? "").isMaster,
+            time: seconds * 1000 + micros / 1000
+        )
+    }
+
+    private func see(_ queue: String, _ judge: inout Judge) async throws(BackgroundError) {
+        var attempts: Set<String> = []
+        var cursor = "0"
+        repeat {
+            let key = store.keys.processing(queue)
+            let page = try await store.send("SSCAN", key, cursor, "COUNT", "\(Self.step)").array ?? []
+            cursor = page.first?.text ?? "0"
+            attempts.formUnion((page.last?.array ?? []).compactMap(\.text))
+        } while cursor != "0"
+        try await read(judge.see(attempts, in: queue), in: queue, &judge)
+    }
+
+    private func read(_ attempts: [String], in queue: String, _ judge: inout Judge) async throws(BackgroundError) {
+        for start in stride(from: 0, to: attempts.count, by: Self.step) {
+            let page = attempts[start..<min(start + Self.step, attempts.count)]
+            var pipeline = Pipeline()
+            for attempt in page {
+                pipeline.command("HMGET", store.keys.attempt(attempt), "wrk", "nod", "ado", "dlv", "job")
+            }
+            for (attempt, reply) in zip(page, try await store.send(pipeline)) {
+                judge.read(attempt, in: queue, Judge.Record(reply), now: .now)
+            }
+        }
+    }
+
+    private func list(_ ids: Set<String>) async throws(BackgroundError) -> [Int64: ConnectedWorker] {
+        let ids = ids.compactMap { Int64($0) }.filter { $0 > 0 }
+        var listed: [Int64: ConnectedWorker] = [:]
+        for start in stride(from: 0, to: ids.count, by: Self.step) {
+            var pipeline = Pipeline()
+            let page = ids[start..<min(start + Self.step, ids.count)].map { "\($0)" }
+            pipeline.command(["CLIENT", "LIST", "ID"] + page)
+            for worker in workers(in: try await store.send(pipeline)[0].orThrow()) { listed[worker.client] = worker }
+        }
+        return listed
+    }
+
+    /// The whole list. Silent connections of live nodes other than those that vouch for attempts are ended on the way.
+    private func survey(mayEnd: Bool) async throws(BackgroundError) -> [ConnectedWorker] {
+        let reply = try await store.send("CLIENT", "LIST")
+        let waiting = ClientName.waitingPrefix(watch.namespace)
+        if mayEnd {
+            for client in clients(in: reply) where client.name.hasPrefix(waiting) {
+                guard .seconds(client.idle) > watch.options.deadAfter else { continue }
+                try await store.send("CLIENT", "KILL", "ID", "\(client.id)")
+                watch.logger.info("Ended a silent waiting connection, client \(client.id)")
+            }
+        }
+        let all = workers(in: reply)
+        try await adoptQueues(of: all)
+        return all
+    }
+
+    /// A queue that only the name of a connected worker tells of (`queues` was lost) is watched again.
+    private func adoptQueues(of workers: [ConnectedWorker]) async throws(BackgroundError) {
+        guard watch.options.queues == nil else { return }
+        let known = Set(try await watch.queues())
+        let names = Set(workers.flatMap(\.queues)).subtracting(known)
+        for queue in names {
+            guard (try? Names.checkQueue(queue)) != nil else { continue }
+            try await store.send("SADD", store.keys.queues, queue)
+        }
+    }
+
+    private func workers(in reply: RESPValue) -> [ConnectedWorker] {
+        clients(in: reply).compactMap { ConnectedWorker($0, namespace: watch.namespace) }
+    }
+
+    private func clients(in reply: RESPValue) -> [ListedClient] {
+        guard case .string(let bytes) = reply else { return [] }
+        let database = store.client.database
+        return ClientList.parse(bytes).filter { $0.database == database }
+    }
+
+    // MARK: Carrying out
+
+    private func carryOut(_ verdicts: Judge.Verdicts) async throws(BackgroundError) {
+        for client in verdicts.cutOff {
+            try await store.send("CLIENT", "KILL", "ID", "\(client)")
+            watch.logger.warning("Cut off a worker that was silent for too long, client \(client)")
+        }
+        for start in stride(from: 0, to: verdicts.condemned.count, by: Self.step) {
+            let page = Array(verdicts.condemned[start..<min(start + Self.step, verdicts.condemned.count)])
+            for (condemned, reaped) in zip(page, try await store.reap(page)) { log(condemned, reaped) }
+        }
+    }
+
+    private func log(_ condemned: Condemned, _ reaped: Reaped) {
+        let where_: String
+        switch reaped.outcome {
+        case .spared: return
+        case .ready: where_ = "its job runs again"
+        case .suspects: where_ = "its job runs again alone, as a suspect"
+        case .dead: where_ = "its job is dead: its workers vanished too often"
+        case .cancelled: where_ = "its job was to be cancelled and is"
+        case .over: where_ = "its job had ended before"
+        case .gone: where_ = "its job has no hash"
+        case .unreadable: where_ = "it had no readable hash"
+        case .damaged(let sentence):
+            return watch.notices.log(condemned.queue, sentence) {
+                watch.logger.error("An attempt can't be ended: \($0)", metadata: metadata(condemned, reaped))
+            }
+        }
+        watch.logger.warning("Ended an attempt that nobody answers for; \(where_)", metadata: metadata(condemned, reaped))
+    }
+}
+
+extension Reaper {
+    private func metadata(_ condemned: Condemned, _ reaped: Reaped) -> Logger.Metadata {
+        [
+            LogKey.attempt: "\(condemned.attempt)", LogKey.job: "\(reaped.job ?? "")",
+            LogKey.queue: "\(condemned.queue)",
+        ]
+    }
+}
+
+extension Judge.Record {
+    /// nil where the hash is missing, of a wrong type, or lacks what a reader needs.
+    fileprivate init?(_ reply: RESPValue) {
+        guard let fields = reply.array, fields.count == 5, let client = fields[0].text, Int64(client) ?? -1 >= 0,
+            let node = fields[1].text, fields[4].text != nil
+        else { return nil }
+        self.init(
+            client: client,
+            node: node,
+            adoptions: fields[2].text ?? "",
+            isAtMostOnce: fields[3].text == "amo"
+        )
+    }
+}

@@ -1,0 +1,93 @@
+import BackgroundRedis
+public import Logging
+import NIOPosix
+public import ServiceLifecycle
+import Synchronization
+
+/// Puts right whatever died on the way: promotes scheduled jobs, ends the attempts of dead workers, recovers IDs that
+/// nobody claimed, and trims what is old.
+///
+/// Any number of watchers may run, on any host: each step is a bounded, conditional, atomic script, and a watcher keeps no
+/// state that matters.
+///
+/// ```swift
+/// let watcher = try Watcher(WatcherOptions(interval: .seconds(1)), logger: logger)
+/// try await watcher.run()
+/// ```
+public final class Watcher: Service {
+    private let options: WatcherOptions
+    private let redis: RedisOptions
+    private let node: Node
+    private let logger: Logger
+    private let stopped = Mutex(Stop())
+
+    private struct Stop {
+        var isStopped = false
+        var stop: (@Sendable () -> Void)?
+    }
+
+    /// Makes a watcher; nothing is connected before ``run()``.
+    ///
+    /// - Throws: ``BackgroundError`` for a URL, namespace or queue name that is not one.
+    public init(
+        _ options: WatcherOptions = WatcherOptions(),
+        redis: RedisOptions = RedisOptions(),
+        name: String? = nil,
+        logger: Logger
+    ) throws {
+        for queue in options.queues ?? [] { try Names.checkQueue(queue) }
+        _ = try redis.configuration(clientName: "")
+        self.options = options
+        self.redis = redis
+        self.logger = logger
+        node = Node(name: name)
+    }
+
+    /// Watches until it is stopped, by ``stop()``, a graceful shutdown, or cancellation: all the same, since it has nothing
+    /// to lose.
+    ///
+    /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused.
+    public func run() async throws {
+        let logger = self.logger
+        try await Preflight(redis, logger: logger).check(
+            Preflight.watcher(Keys(namespace: redis.namespace)),
+            allowsEviction: options.allowsEviction
+        )
+        let client = RedisClient(
+            try redis.configuration(clientName: ClientName.watcher(redis.namespace, node: node)),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: logger
+        )
+        let store = RedisStore(client: client, namespace: redis.namespace)
+        let watch = Watch(store: store, options: options, namespace: redis.namespace, logger: logger)
+        logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
+        let (stops, continuation) = AsyncStream.makeStream(of: Void.self)
+        stopped.withLock { stopped in
+            stopped.stop = { continuation.finish() }
+            if stopped.isStopped { continuation.finish() }
+        }
+        await withGracefulShutdownHandler {
+            await withTaskGroup(of: Void.self) { duties in
+                duties.addTask { await Promoter(watch: watch).run() }
+                duties.addTask { await Reaper(watch: watch).run() }
+                duties.addTask { await Recoverer(watch: watch).run() }
+                duties.addTask { await Trimmer(watch: watch).run() }
+                for await _ in stops {}
+                duties.cancelAll()
+            }
+        } onGracefulShutdown: {
+            self.stop()
+        }
+        await client.close()
+        logger.info("Stopped")
+    }
+
+    /// Stops after the steps that are under way.
+    public func stop() {
+        let stop = stopped.withLock { stopped in
+            stopped.isStopped = true
+            return stopped.stop
+        }
+        stop?()
+    }
+}

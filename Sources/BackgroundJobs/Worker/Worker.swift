@@ -1,0 +1,141 @@
+public import Logging
+import NIOCore
+import NIOPosix
+public import ServiceLifecycle
+import Synchronization
+
+/// Runs jobs.
+///
+/// ```swift
+/// var jobs = JobRegistry()
+/// jobs.register(Nap.self)
+/// let worker = try Worker(WorkerOptions(queues: .strict(["high", "low"])), jobs: jobs, logger: logger)
+/// try await worker.run()
+/// ```
+///
+/// ``run()`` returns after a graceful stop: ``stop()``, or the graceful shutdown of a `ServiceGroup`. Cancelling the task
+/// that runs it is the hard stop: running jobs are cancelled and given back at once.
+public final class Worker: Service {
+    private let options: WorkerOptions
+    private let redis: RedisOptions?
+    private let driver: WorkerDriver
+    private let eventLoops: MultiThreadedEventLoopGroup
+    private let hasRun = Mutex(false)
+    private let logger: Logger
+
+    /// The name of this worker in `bg-cli workers` and in the attempts it makes.
+    public var node: String { driver.node }
+
+    /// Makes a worker; nothing is connected before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - options: queues, fibers and times.
+    ///   - redis: where Redis is.
+    ///   - jobs: the jobs it can run.
+    ///   - logger: where it says what it does.
+    /// - Throws: ``BackgroundError`` for a URL or namespace that is not one.
+    public convenience init(
+        _ options: WorkerOptions,
+        redis: RedisOptions = RedisOptions(),
+        jobs: JobRegistry,
+        logger: Logger
+    ) throws {
+        let node = Node(name: options.name)
+        // A thread of its own, which no job can block: what vouches for the attempts runs there.
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let link = try RedisWorkerLink(
+            redis: redis,
+            node: node,
+            fibers: options.fibers,
+            queues: options.queues.names,
+            heartbeat: options.heartbeat,
+            deadAfter: options.deadAfter,
+            eventLoop: eventLoops.next(),
+            logger: logger
+        )
+        self.init(options, redis: redis, node: node, link: link, eventLoops: eventLoops, jobs: jobs, logger: logger)
+    }
+
+    package init(
+        _ options: WorkerOptions,
+        redis: RedisOptions?,
+        node: Node,
+        link: any WorkerLink,
+        eventLoops: MultiThreadedEventLoopGroup,
+        jobs: JobRegistry,
+        logger: Logger
+    ) {
+        self.options = options
+        self.redis = redis
+        self.eventLoops = eventLoops
+        self.logger = logger
+        driver = WorkerDriver(options, node: node, link: link, eventLoop: eventLoops.next(), jobs: jobs, logger: logger)
+    }
+
+    /// Works until it is stopped.
+    ///
+    /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused. What goes wrong
+    ///   later is logged and tried again.
+    public func run() async throws {
+        guard hasRun.withLock({ hasRun in !hasRun && { hasRun = true; return true }() }) else {
+            throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
+        }
+        defer { eventLoops.shutdownGracefully { _ in } }
+        if let redis {
+            try await Preflight(redis, logger: logger).check(
+                Preflight.worker(Keys(namespace: redis.namespace)),
+                allowsEviction: options.allowsEviction
+            )
+        }
+        try await withGracefulShutdownHandler {
+            try await withTaskCancellationHandler {
+                try await driver.run()
+            } onCancel: {
+                driver.releaseNow()
+            }
+        } onGracefulShutdown: {
+            driver.stop()
+        }
+    }
+
+    /// Runs the worker beside `body` and stops it gracefully when `body` is done.
+    public func withRunning<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.run() }
+            let result: Result
+            do {
+                result = try await body()
+            } catch {
+                stop()
+                try await group.waitForAll()
+                throw error
+            }
+            stop()
+            try await group.waitForAll()
+            return result
+        }
+    }
+
+    /// Claims nothing more; what runs goes on, and ``run()`` does not return.
+    public func quiet() {
+        driver.quiet()
+    }
+
+    /// Stops gracefully: claims nothing more, waits for the running jobs up to the grace period, then cancels them and
+    /// gives them back to the head of their queues.
+    public func stop() {
+        driver.stop()
+    }
+
+    /// Does the last step of a graceful stop at once.
+    public func releaseNow() {
+        driver.releaseNow()
+    }
+
+    /// Called when the worker has given back jobs whose tasks ignore their cancellation: ``run()`` can't return before they
+    /// do, so a program that is to end must exit.
+    package var onStragglers: (@Sendable () -> Void)? {
+        get { driver.onStragglers }
+        set { driver.onStragglers = newValue }
+    }
+}

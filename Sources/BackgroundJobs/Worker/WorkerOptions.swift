@@ -1,0 +1,52 @@
+/// The settings of a worker.
+public struct WorkerOptions: Sendable {
+    /// The queues it serves, and in which order.
+    public var queues: QueueOrder
+    /// How many jobs it runs at once. A fiber is a place for a task, not a thread or a connection.
+    public var fibers: Int
+    /// The name it goes by in lists of workers; nil: the host's.
+    public var name: String?
+    /// How long a graceful stop waits for running jobs before it cancels them and gives them back.
+    public var gracePeriod: Duration
+    /// How often it proves to Redis that it lives.
+    public var heartbeat: Duration
+    /// After which silence watchers take a connection for dead; also the command time-out. At least three heartbeats.
+    public var deadAfter: Duration
+    /// Whether it ends when its queues are empty and all is done. What is scheduled for later does not keep it.
+    public var endsWhenEmpty: Bool
+    /// Whether it works on a Redis that may evict keys, and with them jobs.
+    public var allowsEviction: Bool
+
+    /// Makes settings.
+    ///
+    /// - Parameters:
+    ///   - queues: names in strict order.
+    ///   - fibers: jobs at once, 1 to 100,000.
+    ///   - gracePeriod: how long a graceful stop waits.
+    ///   - heartbeat: how often it shows that it lives.
+    ///   - deadAfter: the silence after which it is taken for dead.
+    /// - Precondition: the numbers are in range, `deadAfter` is at least three heartbeats.
+    public init(
+        queues: QueueOrder,
+        fibers: Int = 100,
+        name: String? = nil,
+        gracePeriod: Duration = .seconds(25),
+        heartbeat: Duration = .seconds(5),
+        deadAfter: Duration = .seconds(30),
+        endsWhenEmpty: Bool = false,
+        allowsEviction: Bool = false
+    ) {
+        precondition((1...100_000).contains(fibers), "fibers: 1 to 100000")
+        precondition(heartbeat > .zero, "a heartbeat takes time")
+        precondition(deadAfter >= heartbeat * 3, "deadAfter is at least three heartbeats")
+        precondition(gracePeriod >= .zero, "a grace period is not negative")
+        self.queues = queues
+        self.fibers = fibers
+        self.name = name
+        self.gracePeriod = gracePeriod
+        self.heartbeat = heartbeat
+        self.deadAfter = deadAfter
+        self.endsWhenEmpty = endsWhenEmpty
+        self.allowsEviction = allowsEviction
+    }
+}
