@@ -4,6 +4,13 @@ import PackageDescription
 
 let nio = "swift-nio"
 
+#if os(Linux)
+// The distributions put hiredis where the compiler looks anyway, and its pkg-config file has a flag that SwiftPM refuses.
+let hiredisPkgConfig: String? = nil
+#else
+let hiredisPkgConfig: String? = "hiredis"
+#endif
+
 let package = Package(
     name: "background-jobs",
     platforms: [.macOS(.v15)],
@@ -27,7 +34,7 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "CHiredis",
-            pkgConfig: "hiredis",
+            pkgConfig: hiredisPkgConfig,
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
         ),
         .target(
