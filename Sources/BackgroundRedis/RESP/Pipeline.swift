@@ -127,3 +127,12 @@ package struct Pipeline: Sendable {
         return count
     }
 }
+
+extension Pipeline {
+    /// Adds the commands of another pipeline.
+    package mutating func append(contentsOf other: Pipeline) {
+        assert(isComplete && other.isComplete, "A command lacks arguments.")
+        bytes.append(contentsOf: other.bytes)
+        commandCount += other.commandCount
+    }
+}
