@@ -70,11 +70,11 @@ extension Handlers {
 
         @Test func theProgramInheritsNoDescriptors() async throws {
             let folder = try ProgramFolder()
-            try folder.file("Nap", "#!/bin/sh\nreadlink /proc/$$/fd/* > $(dirname $0)/fds\n")
+            try folder.file("Nap", "#!/bin/sh\nls /proc/$$/fd > $(dirname $0)/fds\n:\n")
             #expect(try await outcome(folder, call("Nap")) == nil)
-            // The shell itself holds its script.
-            let descriptors = folder.note("fds")?.split(separator: "\n").filter { !$0.hasPrefix(folder.path) }
-            #expect(descriptors?.map { $0.prefix { $0 != ":" } } == ["pipe", "/dev/null", "pipe"])
+            // The shell itself holds its script, at 10 or 255.
+            let descriptors = try #require(folder.note("fds")).split(separator: "\n")
+            #expect(Set(descriptors).subtracting(["10", "255"]) == ["0", "1", "2"])
         }
 
         @Test func aGrandchildDoesNotHoldUpTheJob() async throws {
