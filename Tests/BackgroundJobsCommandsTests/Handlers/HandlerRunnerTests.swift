@@ -72,9 +72,9 @@ extension Handlers {
             let folder = try ProgramFolder()
             try folder.file("Nap", "#!/bin/sh\nls /proc/$$/fd > $(dirname $0)/fds\n:\n")
             #expect(try await outcome(folder, call("Nap")) == nil)
-            // The shell itself holds its script, at 10 or 255.
-            let descriptors = try #require(folder.note("fds")).split(separator: "\n")
-            #expect(Set(descriptors).subtracting(["10", "255"]) == ["0", "1", "2"])
+            // Shells keep what they need themselves, such as their script, at 10 and above.
+            let descriptors = try #require(folder.note("fds")).split(separator: "\n").compactMap { Int($0) }
+            #expect(descriptors.filter { $0 < 10 } == [0, 1, 2])
         }
 
         @Test func aGrandchildDoesNotHoldUpTheJob() async throws {
