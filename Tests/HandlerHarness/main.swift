@@ -25,6 +25,7 @@ try await Guardian.with(logger: Logger(label: "handler-harness")) { guardian in
             group.addTask {
                 while !Task.isCancelled {
                     try? await runner.run(call)
+                    await Task.yield()
                 }
             }
         }

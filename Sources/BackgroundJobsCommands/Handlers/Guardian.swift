@@ -182,8 +182,8 @@ public final class Guardian: Sendable {
 
     /// The life of one guardian: whether it was ever there, and why it ended.
     private func runGuardian() async -> (wasPresent: Bool, reason: String) {
-        guard let pipe = Pipe.open() else {
-            return (false, FileStatus.lastError)
+        guard let room = try? SpawnRoom(), let pipe = Pipe.open() else {
+            return (false, "no descriptors are left")
         }
         guard adopt(pipe: pipe.write) else {
             close(pipe.read)
@@ -197,6 +197,7 @@ public final class Guardian: Sendable {
                 output: .sequence,
                 error: .discarded
             ) { execution in
+                room.leave()
                 let process = execution.processIdentifier
                 var output = execution.standardOutput.makeAsyncIterator()
                 let greeting = try await output.next()?.withUnsafeBytes { Array($0) } ?? []

@@ -64,6 +64,7 @@ package struct HandlerRunner: Sendable {
             environment: environment.environment(for: call),
             platformOptions: options
         )
+        let room = try SpawnRoom()
         do {
             let outcome = try await Subprocess.run(
                 configuration,
@@ -71,7 +72,8 @@ package struct HandlerRunner: Sendable {
                 output: .discarded,
                 error: .sequence
             ) { execution in
-                try await attend(execution, call.arguments)
+                room.leave()
+                return try await attend(execution, call.arguments)
             }
             return (outcome.terminationStatus, outcome.closureResult.message)
         } catch let error as SubprocessError {

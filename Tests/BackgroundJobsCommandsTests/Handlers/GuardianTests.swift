@@ -11,9 +11,10 @@ extension Handlers {
             private let process = Process()
             let node = "node-\(UUID())"
 
-            init(_ folder: ProgramFolder, count: Int) throws {
-                process.executableURL = URL(fileURLWithPath: harness)
-                process.arguments = [folder.path, node, "Nap", String(count)]
+            init(_ folder: ProgramFolder, count: Int, descriptors: Int = 1024) throws {
+                process.executableURL = URL(fileURLWithPath: "/bin/sh")
+                let script = "ulimit -n \(descriptors) && exec \"$0\" \"$@\""
+                process.arguments = ["-c", script, harness, folder.path, node, "Nap", String(count)]
                 try process.run()
             }
 
@@ -23,6 +24,8 @@ extension Handlers {
                     kill(process, SIGKILL)
                 }
             }
+
+            var isRunning: Bool { process.isRunning }
 
             /// The handlers that still carry the mark.
             var handlers: [pid_t] { processes(with: "BG_NODE=\(node)") }
@@ -92,6 +95,14 @@ extension Handlers {
             worker.end()
             try await hasEnded(handler, within: .seconds(1))
             try await hasEnded(second)
+        }
+
+        @Test func aWorkerThatRunsOutOfDescriptorsLivesOn() async throws {
+            let folder = try ProgramFolder()
+            try folder.file("Nap", "#!/bin/sh\necho >> $(dirname $0)/runs\n")
+            let worker = try Harness(folder, count: 20, descriptors: 40)
+            try await eventually { (folder.note("runs")?.utf8.count ?? 0) > 300 ? () : nil }
+            #expect(worker.isRunning)
         }
 
         @Test func noHandlerStartsWithoutAGuardian() async throws {
