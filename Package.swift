@@ -81,7 +81,15 @@ let package = Package(
         ),
         .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),
         .testTarget(name: "BackgroundJobsTests", dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]),
-        .testTarget(name: "BackgroundJobsCommandsTests", dependencies: ["BackgroundJobsCommands", "TestSupport"]),
+        .executableTarget(
+            name: "handler-harness",
+            dependencies: ["BackgroundJobsCommands", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/HandlerHarness"
+        ),
+        .testTarget(
+            name: "BackgroundJobsCommandsTests",
+            dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness"]
+        ),
         .testTarget(
             name: "SystemTests",
             dependencies: ["BackgroundJobs", "TestSupport", "bg-worker", "bg-watcher", "bg-cli"]
