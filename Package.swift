@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 
 import PackageDescription
 
@@ -80,7 +80,10 @@ let package = Package(
             path: "Tests/TestSupport"
         ),
         .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),
-        .testTarget(name: "BackgroundJobsTests", dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]),
+        .testTarget(
+            name: "BackgroundJobsTests",
+            dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]
+        ),
         .executableTarget(
             name: "handler-harness",
             dependencies: ["BackgroundJobsCommands", .product(name: "Logging", package: "swift-log")],
@@ -100,6 +103,7 @@ let package = Package(
 
 for target in package.targets where target.type != .system {
     target.swiftSettings = [
+        .treatAllWarnings(as: .error),
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),

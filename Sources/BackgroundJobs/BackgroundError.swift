@@ -4,7 +4,7 @@
 public struct BackgroundError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Kind: String { 
+        private enum Kind: String {
             case invalidArgument, jobNotFound, unavailable, refused, notPermitted, unknownFate, damaged, unsuitable
         }
         private let kind: Kind

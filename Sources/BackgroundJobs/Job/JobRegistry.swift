@@ -30,9 +30,12 @@ public struct JobRegistry: Sendable {
         _ name: String,
         _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Void
     ) {
-        register(name, raw: { bytes, context in
-            try await perform(try Arguments.decoded(from: bytes), context)
-        })
+        register(
+            name,
+            raw: { bytes, context in
+                try await perform(try Arguments.decoded(from: bytes), context)
+            }
+        )
     }
 
     /// Registers a name with a closure that gets the arguments as they are, bytes from end to end.

@@ -46,7 +46,14 @@ package struct NewJob: Sendable, Equatable {
         case at(milliseconds: Int64)
     }
 
-    package init(id: String, queue: String, className: String, arguments: [UInt8], due: Due? = nil, isIDChosen: Bool = false) {
+    package init(
+        id: String,
+        queue: String,
+        className: String,
+        arguments: [UInt8],
+        due: Due? = nil,
+        isIDChosen: Bool = false
+    ) {
         self.id = id
         self.queue = queue
         self.className = className

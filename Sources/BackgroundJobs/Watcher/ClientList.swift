@@ -63,7 +63,9 @@ package struct ConnectedWorker: Sendable, Equatable {
         let prefix = ClientName.workerPrefix(namespace)
         guard client.name.hasPrefix(prefix) else { return nil }
         let parts = client.name.dropFirst(prefix.count).split(
-            separator: ":", maxSplits: 2, omittingEmptySubsequences: false
+            separator: ":",
+            maxSplits: 2,
+            omittingEmptySubsequences: false
         )
         guard parts.count == 3, !parts[0].isEmpty else { return nil }
         self.client = client.id

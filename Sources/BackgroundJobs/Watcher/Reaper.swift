@@ -192,7 +192,10 @@ struct Reaper: Sendable {
                 watch.logger.error("An attempt can't be ended: \($0)", metadata: metadata(condemned, reaped))
             }
         }
-        watch.logger.warning("Ended an attempt that nobody answers for; \(where_)", metadata: metadata(condemned, reaped))
+        watch.logger.warning(
+            "Ended an attempt that nobody answers for; \(where_)",
+            metadata: metadata(condemned, reaped)
+        )
     }
 }
 

@@ -56,7 +56,9 @@ struct Watch: Sendable {
             do {
                 try await body(queue)
             } catch {
-                guard error.code == .refused, (error.cause as? RedisError)?.serverCode == "WRONGTYPE" else { throw error }
+                guard error.code == .refused, (error.cause as? RedisError)?.serverCode == "WRONGTYPE" else {
+                    throw error
+                }
                 notices.log(queue, error.message) {
                     logger.error("Could not \(name): \($0)", metadata: [LogKey.queue: "\(queue)"])
                 }

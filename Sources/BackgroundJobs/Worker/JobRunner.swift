@@ -64,7 +64,8 @@ package enum FailureText {
         var size = 0
         for scalar in text.unicodeScalars {
             let isControl = scalar.value < 0x20 && scalar != "\n" || (0x7F...0x9F).contains(scalar.value)
-            let isBidirectionalMark = (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
+            let isBidirectionalMark =
+                (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
             let shown = isControl || isBidirectionalMark ? scalar.escaped(asASCII: true) : String(scalar)
             size += shown.utf8.count
             guard size <= limit else { return result }

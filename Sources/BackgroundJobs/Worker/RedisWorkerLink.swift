@@ -90,7 +90,12 @@ package final class RedisWorkerLink: WorkerLink {
             guard let waiter = waiters[queue] else { continue }
             var pipeline = Pipeline()
             pipeline.command(
-                "BLMOVE", store.keys.ready(queue), store.keys.handoff(queue), "LEFT", "RIGHT", "\(Self.blockSeconds)"
+                "BLMOVE",
+                store.keys.ready(queue),
+                store.keys.handoff(queue),
+                "LEFT",
+                "RIGHT",
+                "\(Self.blockSeconds)"
             )
             waiter.send(pipeline) { [self] result in waited(for: queue, result) }
         }
@@ -142,7 +147,8 @@ package final class RedisWorkerLink: WorkerLink {
         for queue in queues {
             var cursor = "0"
             repeat {
-                let page = try await store.send("SSCAN", store.keys.processing(queue), cursor, "COUNT", "500").array ?? []
+                let page =
+                    try await store.send("SSCAN", store.keys.processing(queue), cursor, "COUNT", "500").array ?? []
                 cursor = page.first?.text ?? "0"
                 let attempts = (page.last?.array ?? []).compactMap(\.text)
                 reaped += try await sweep(attempts, of: queue, isKnown: isKnown)
@@ -248,7 +254,9 @@ private final class Link: Sendable {
         let parts = whole.parts(of: 500)
         var pipeline = Pipeline()
         for part in parts {
-            let call = store.call(store.scripts.adopt, arguments: part.argumentCount) { part.append(to: &$0, as: voucher) }
+            let call = store.call(store.scripts.adopt, arguments: part.argumentCount) {
+                part.append(to: &$0, as: voucher)
+            }
             if let call { pipeline.append(contentsOf: call) }
         }
         return session.send(pipeline).flatMapThrowing { [self] replies in

@@ -77,7 +77,14 @@ public final class Worker: Service {
     /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused. What goes wrong
     ///   later is logged and tried again.
     public func run() async throws {
-        guard hasRun.withLock({ hasRun in !hasRun && { hasRun = true; return true }() }) else {
+        guard
+            hasRun.withLock({ hasRun in
+                !hasRun
+                    && {
+                        hasRun = true; return true
+                    }()
+            })
+        else {
             throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
         }
         defer { eventLoops.shutdownGracefully { _ in } }

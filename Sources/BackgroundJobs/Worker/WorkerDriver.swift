@@ -87,7 +87,9 @@ final class WorkerDriver: Sendable {
     }
 
     private func carryOut(_ action: WorkerMachine.Action, in group: inout DiscardingTaskGroup) async {
-        for job in granted.withLock({ granted in defer { granted = [] }; return granted }) { start(job, in: &group) }
+        for job in granted.withLock({ granted in
+            defer { granted = [] }; return granted
+        }) { start(job, in: &group) }
         switch action {
         case .exchange(let call):
             group.addTask { await self.exchange(call) }
@@ -135,7 +137,9 @@ final class WorkerDriver: Sendable {
     private func refused(_ finish: Finish) {
         logger.warning(
             "A result was refused: the attempt had been taken away",
-            metadata: [LogKey.attempt: "\(finish.attempt)", LogKey.job: "\(finish.job)", LogKey.queue: "\(finish.queue)"]
+            metadata: [
+                LogKey.attempt: "\(finish.attempt)", LogKey.job: "\(finish.job)", LogKey.queue: "\(finish.queue)",
+            ]
         )
     }
 
@@ -168,7 +172,9 @@ final class WorkerDriver: Sendable {
         guard case .failed(let error, let message) = ending else {
             return logger.debug(
                 "Attempt ended",
-                metadata: [LogKey.attempt: "\(job.attempt)", LogKey.job: "\(job.id)", LogKey.milliseconds: "\(milliseconds)"]
+                metadata: [
+                    LogKey.attempt: "\(job.attempt)", LogKey.job: "\(job.id)", LogKey.milliseconds: "\(milliseconds)",
+                ]
             )
         }
         logger.warning(

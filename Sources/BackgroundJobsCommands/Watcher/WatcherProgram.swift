@@ -1,0 +1,122 @@
+import ArgumentParser
+import BackgroundJobs
+import Foundation
+
+/// The command line of a watcher program.
+struct WatcherCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bg-watcher",
+        abstract: "Promotes scheduled jobs, and runs the jobs of dead workers again.",
+        discussion: """
+            Run at least one beside your workers; any number of them may run, on any host. Example:
+
+              bg-watcher --interval 1
+
+            Durations are 500ms, 5s, 5m, 2h, 1d or seconds. What is kept is an age and a number a queue, as 24h,100000, where
+            either may be all or 0; of several watchers the strictest wins. Exit status: 0 stopped, 64 usage, 69 no suitable
+            Redis, 77 not permitted.
+            """,
+        version: BuildInfo.version
+    )
+
+    @OptionGroup(title: "Redis") var redis: RedisCommandOptions
+    @OptionGroup(title: "Log") var log: LogOptions
+
+    @Option(help: "How often to look, in seconds; the bound on everything that is not due at a known time.")
+    var interval: DurationArgument = .seconds(1)
+
+    @Option(name: .shortAndLong, help: "Queues, with commas between (default: all that are known).")
+    var queues: String?
+
+    @Option(help: "The name in lists of watchers (default: the host's name).")
+    var name: String?
+
+    @Option(help: "The silence after which a worker is cut off; as the workers are told.")
+    var deadAfter: DurationArgument = .seconds(30)
+
+    @Option(help: "How often the workers show that they live.")
+    var heartbeat: DurationArgument = .seconds(5)
+
+    @Option(help: "How long nobody is judged after anything that makes the living look dead.")
+    var grace: DurationArgument = .seconds(6)
+
+    @Option(help: "How far apart the two looks are that find a worker gone.")
+    var secondLook: DurationArgument = .milliseconds(500)
+
+    @Option(help: "What to keep of completed attempts.")
+    var keepCompleted: RetentionArgument = .age(.seconds(86_400), count: 100_000)
+
+    @Option(help: "What to keep of failed attempts.")
+    var keepFailed: RetentionArgument = .age(.seconds(7 * 86_400), count: 100_000)
+
+    @Option(help: "What to keep of attempts that ended otherwise.")
+    var keepEnded: RetentionArgument = .age(.seconds(7 * 86_400), count: 100_000)
+
+    @Option(help: "What to keep of dead jobs.")
+    var keepDead: RetentionArgument = .age(.seconds(180 * 86_400), count: 10_000)
+
+    @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
+    var allowEviction = false
+
+    mutating func validate() throws {
+        guard interval.duration >= .milliseconds(10) else {
+            throw ValidationError("--interval is at least 0.01 seconds.")
+        }
+        guard heartbeat.duration >= .milliseconds(10) else {
+            throw ValidationError("--heartbeat is at least 0.01 seconds.")
+        }
+        guard deadAfter.duration >= heartbeat.duration * 3 else {
+            throw ValidationError("--dead-after is at least three times --heartbeat.")
+        }
+        do {
+            if let queues { _ = try QueueOrder.strict(names(queues)) }
+        } catch let error as BackgroundError {
+            throw ValidationError("--queues: \(error.message)")
+        }
+    }
+
+    private func names(_ queues: String) -> [String] {
+        queues.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    func options() -> WatcherOptions {
+        WatcherOptions(
+            queues: queues.map(names),
+            interval: interval.duration,
+            deadAfter: deadAfter.duration,
+            heartbeat: heartbeat.duration,
+            grace: grace.duration,
+            secondLook: secondLook.duration,
+            keepCompleted: keepCompleted.retention,
+            keepFailed: keepFailed.retention,
+            keepEnded: keepEnded.retention,
+            keepDead: keepDead.retention,
+            allowsEviction: allowEviction
+        )
+    }
+}
+
+/// The watcher's command line as a library call.
+public enum WatcherProgram {
+    /// Reads the command line, watches until the process is told to stop, and exits.
+    ///
+    /// - Parameter arguments: the command line without the program's name; nil: the process's own.
+    public static func main(arguments: [String]? = nil) async -> Never {
+        let command = WatcherCommand.parseOrExit(arguments)
+        do {
+            let watcher = try Watcher(
+                command.options(),
+                redis: try command.redis.options(),
+                name: command.name,
+                logger: command.log.logger("bg-watcher")
+            )
+            let signals = ProcessSignals()
+            signals.onStop { isFirst in isFirst ? watcher.stop() : Foundation.exit(0) }
+            try await watcher.run()
+            withExtendedLifetime(signals) {}
+        } catch {
+            Failure.exit(with: error)
+        }
+        Foundation.exit(0)
+    }
+}

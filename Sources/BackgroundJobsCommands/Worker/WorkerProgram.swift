@@ -1,0 +1,129 @@
+import ArgumentParser
+public import BackgroundJobs
+import Foundation
+import Logging
+
+/// The worker's command line as a library call: with your jobs registered it is your worker program.
+///
+/// ```swift
+/// import BackgroundJobs
+/// import BackgroundJobsCommands
+///
+/// @main struct MyWorker {
+///     static func main() async {
+///         var jobs = JobRegistry()
+///         jobs.register(Nap.self)
+///         await WorkerProgram.main(jobs: jobs)
+///     }
+/// }
+/// ```
+public enum WorkerProgram {
+    /// Reads the command line, works until the process is told to stop, and exits.
+    ///
+    /// - Parameters:
+    ///   - jobs: the jobs it can run; `--demo` and `--handlers` add theirs.
+    ///   - arguments: the command line without the program's name; nil: the process's own.
+    public static func main(jobs: JobRegistry = JobRegistry(), arguments: [String]? = nil) async -> Never {
+        Guardian.runIfAsked()
+        let command = WorkerCommand.parseOrExit(arguments)
+        do {
+            try await run(command, jobs)
+        } catch {
+            Failure.exit(with: error)
+        }
+        Foundation.exit(0)
+    }
+
+    private static func run(_ command: WorkerCommand, _ jobs: JobRegistry) async throws {
+        var jobs = jobs
+        let options = try command.options()
+        let redis = try command.redis.options()
+        let logger = command.log.logger("bg-worker")
+        if command.demo { DemoJobs.register(in: &jobs) }
+        guard let path = command.handlers else {
+            if jobs.classes.isEmpty { throw ValidationError(nothingToRun) }
+            return try await run(command, options, redis, jobs, logger)
+        }
+        let directory = try HandlerDirectory(path: path)
+        for skipped in directory.skipped { logger.notice("Not a handler: \(skipped.name): \(skipped.reason)") }
+        try await Guardian.with(logger: logger) { [jobs] guardian in
+            var jobs = jobs
+            let runner = HandlerRunner(
+                directory: directory,
+                node: Node(name: options.name).description,
+                guardian: guardian
+            )
+            for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
+                jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
+            }
+            logger.info("Handlers: \(directory.classes.keys.sorted().joined(separator: ", "))")
+            try await run(command, options, redis, jobs, logger)
+        }
+    }
+
+    private static let nothingToRun = """
+        There is nothing this worker could run. Give --handlers DIR (each executable file in DIR handles the class of its \
+        name), or --demo to try it out, or register your jobs in a worker program of your own (README).
+        """
+
+    private static func run(
+        _ command: WorkerCommand,
+        _ options: WorkerOptions,
+        _ redis: RedisOptions,
+        _ jobs: JobRegistry,
+        _ logger: Logger
+    ) async throws {
+        let worker = try Worker(options, redis: redis, jobs: jobs, logger: logger)
+        // A task that ignores its cancellation can't be waited for: its job has been given back, so the process may go.
+        worker.onStragglers = { Foundation.exit(0) }
+        let watcher =
+            command.withWatcher
+            ? try Watcher(
+                WatcherOptions(
+                    queues: nil,
+                    deadAfter: options.deadAfter,
+                    heartbeat: options.heartbeat,
+                    allowsEviction: options.allowsEviction
+                ),
+                redis: redis,
+                name: options.name,
+                logger: logger
+            ) : nil
+        let signals = ProcessSignals()
+        signals.onStop { isFirst in isFirst ? worker.stop() : worker.releaseNow() }
+        signals.on(SIGTSTP) { worker.quiet() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if let watcher { group.addTask { try await watcher.run() } }
+            group.addTask {
+                defer { watcher?.stop() }
+                try await worker.run()
+            }
+            do {
+                try await group.waitForAll()
+            } catch {
+                worker.stop()
+                watcher?.stop()
+                throw error
+            }
+        }
+        withExtendedLifetime(signals) {}
+    }
+}
+
+extension HandlerCall {
+    init(arguments: [UInt8], context: JobContext) {
+        self.init(
+            jobID: context.jobID,
+            attemptID: context.attemptID,
+            queue: context.queue,
+            className: context.className,
+            attempt: context.attempt,
+            arguments: arguments
+        )
+    }
+}
+
+extension HandlerFailure: NamedFailure {
+    package var failureName: String { name }
+    package var failureMessage: String { message }
+}

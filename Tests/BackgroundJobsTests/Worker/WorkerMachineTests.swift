@@ -1,0 +1,251 @@
+import BackgroundJobs
+import Testing
+
+/// Traces of the worker's loop.
+@Suite("The worker's machine")
+struct WorkerMachineTests {
+    private let now = ContinuousClock.now
+
+    private func machine(_ queues: [String] = ["high", "low"], fibers: Int = 10, drains: Bool = false) throws
+        -> WorkerMachine
+    {
+        WorkerMachine(queues: try .strict(queues), fibers: fibers, endsWhenEmpty: drains)
+    }
+
+    private func linked(_ queues: [String] = ["high", "low"], fibers: Int = 10, drains: Bool = false) throws
+        -> WorkerMachine
+    {
+        var machine = try machine(queues, fibers: fibers, drains: drains)
+        _ = machine.adopting()
+        _ = machine.adopted(Adopted(verdicts: [:], granted: []), mayHaveRolledBack: false)
+        return machine
+    }
+
+    private func call(_ action: WorkerMachine.Action) throws -> WorkerMachine.Call {
+        guard case .exchange(let call) = action else {
+            Issue.record("expected a call, got \(action)")
+            throw BackgroundError(.invalidArgument, "no call")
+        }
+        return call
+    }
+
+    private func job(_ attempt: String, suspect: Bool = false) -> ClaimedJob {
+        ClaimedJob(
+            attempt: attempt,
+            id: "job-\(attempt)",
+            queue: "high",
+            number: 1,
+            className: "Noop",
+            arguments: [],
+            queuedAt: nil,
+            isSuspect: suspect
+        )
+    }
+
+    private func answer(_ jobs: [ClaimedJob] = [], short: Bool = true) -> Exchange {
+        Exchange(jobs: jobs, isShort: short)
+    }
+
+    @Test("does nothing before it is linked, then claims, then waits for jobs in every queue")
+    func idle() throws {
+        var machine = try machine()
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        #expect(machine.adopting() == Adoption(queues: ["high", "low"], attempts: [], offered: []))
+        _ = machine.adopted(Adopted(verdicts: [:], granted: []), mayHaveRolledBack: false)
+        let first = try call(machine.next(now: now))
+        #expect(first.claim.wanted == 10)
+        #expect(first.claim.offered.count == 10)
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        _ = machine.answered(first.number, answer(), now: now)
+        #expect(machine.next(now: now) == .arm(["high", "low"]))
+        #expect(machine.next(now: now) == .sleep(until: nil))
+    }
+
+    @Test("claims when it is woken and gives back when no fiber is free")
+    func woken() throws {
+        var machine = try linked(fibers: 1)
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer(), now: now)
+        _ = machine.next(now: now)
+        #expect(machine.woke("high") == .claim)
+        let second = try call(machine.next(now: now))
+        #expect(machine.woke("low") == .giveBack)
+        _ = machine.answered(second.number, answer([job("a")], short: false), now: now)
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        #expect(machine.woke("high") == .giveBack)
+    }
+
+    @Test("never claims more than its free fibers, and frees a fiber in the call that reports it")
+    func neverHoards() throws {
+        var machine = try linked(fibers: 3)
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a"), job("b"), job("c")], short: false), now: now)
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        #expect(machine.ended("b", after: 1.5, as: .completed))
+        let second = try call(machine.next(now: now))
+        #expect(
+            second.finishes == [
+                Finish(attempt: "b", queue: "high", job: "job-b", milliseconds: 1.5, ending: .completed)
+            ]
+        )
+        #expect(second.claim.wanted == 1)
+        #expect(machine.ended("a", after: 1, as: .completed))
+        #expect(machine.next(now: now) == .sleep(until: nil))
+    }
+
+    @Test("keeps its results while Redis is away and settles them by adoption")
+    func adoption() throws {
+        var machine = try linked(fibers: 4)
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a"), job("b"), job("c")], short: false), now: now)
+        let idleClaim = try call(machine.next(now: now))
+        _ = machine.answered(idleClaim.number, answer(), now: now)
+        _ = machine.next(now: now)
+        _ = machine.ended("a", after: 1, as: .completed)
+        let second = try call(machine.next(now: now))
+        machine.failed(second.number, .unanswered, now: now)
+        _ = machine.ended("b", after: 1, as: .completed)
+        #expect(machine.next(now: now) == .sleep(until: nil))
+
+        let adoption = machine.adopting()
+        #expect(Set(adoption.attempts.map(\.attempt)) == ["a", "b", "c"])
+        #expect(adoption.offered == second.claim.offered)
+        var verdicts: [String: Verdict] = ["a": .done, "b": .yours, "c": .lost]
+        for id in adoption.offered.dropFirst() { verdicts[id] = .never }
+        verdicts[adoption.offered[0]] = .yours
+        let granted = job(adoption.offered[0])
+        let result = machine.adopted(Adopted(verdicts: verdicts, granted: [granted]), mayHaveRolledBack: true)
+        #expect(result.start == [granted])
+        #expect(result.cancel == ["c"])
+        #expect(machine.next(now: now) == .sweep)
+
+        let third = try call(machine.next(now: now))
+        #expect(third.finishes.map(\.attempt) == ["b"])
+        #expect(third.claim.wanted == 3)
+        #expect(third.claim.reoffered == Array(adoption.offered.dropFirst()))
+        #expect(!machine.ended("c", after: 1, as: .completed), "a lost attempt has no result")
+    }
+
+    @Test("takes back a call whose answer never came when the next connection adopts")
+    func adoptingWithACallUnderWay() throws {
+        var machine = try linked(fibers: 2)
+        let first = try call(machine.next(now: now))
+        #expect(machine.adopting().offered == first.claim.offered)
+        machine.failed(first.number, .unanswered, now: now)
+        #expect(machine.answered(first.number, answer([job("a")]), now: now).start.isEmpty)
+        let never = Dictionary(uniqueKeysWithValues: first.claim.offered.map { ($0, Verdict.never) })
+        _ = machine.adopted(Adopted(verdicts: never, granted: []), mayHaveRolledBack: false)
+        let second = try call(machine.next(now: now))
+        #expect(second.claim.reoffered == first.claim.offered)
+        #expect(second.claim.offered.isEmpty)
+    }
+
+    @Test("backs off from error replies and goes on with what it has")
+    func backoff() throws {
+        var machine = try linked()
+        let first = try call(machine.next(now: now))
+        machine.failed(first.number, .refused, now: now)
+        guard case .sleep(until: let later?) = machine.next(now: now) else {
+            Issue.record("expected a pause")
+            return
+        }
+        #expect(later > now)
+        #expect(later <= now + .milliseconds(50))
+        let second = try call(machine.next(now: later))
+        #expect(Set(second.claim.reoffered) == Set(first.claim.offered))
+    }
+
+    @Test("keeps an end that can't be recorded, and its fiber with it")
+    func damaged() throws {
+        var machine = try linked(fibers: 1)
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a")], short: false), now: now)
+        _ = machine.ended("a", after: 1, as: .completed)
+        let second = try call(machine.next(now: now))
+        let reply = Exchange(exceptions: [0: .damaged("completed:high holds a string")])
+        let settlement = machine.answered(second.number, reply, now: now)
+        #expect(settlement.damaged == ["completed:high holds a string"])
+        guard case .sleep(until: let later?) = machine.next(now: now) else {
+            Issue.record("expected a pause")
+            return
+        }
+        #expect(try call(machine.next(now: later)).finishes.map(\.attempt) == ["a"])
+    }
+
+    @Test("takes at most one suspect at a time")
+    func suspects() throws {
+        var machine = try linked()
+        let first = try call(machine.next(now: now))
+        #expect(first.claim.mayTakeSuspect)
+        _ = machine.answered(first.number, answer([job("a", suspect: true)], short: false), now: now)
+        #expect(try !call(machine.next(now: now)).claim.mayTakeSuspect)
+    }
+
+    @Test("asks once a second while a queue is paused and does not wait for it")
+    func paused() throws {
+        var machine = try linked()
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, Exchange(paused: ["high"]), now: now)
+        #expect(machine.next(now: now) == .arm(["low"]))
+        #expect(machine.next(now: now) == .sleep(until: now + .seconds(1)))
+        _ = try call(machine.next(now: now + .seconds(1)))
+    }
+
+    @Test("asks instead of waiting where there are very many queues, or where waiting is refused")
+    func polling() throws {
+        var machine = try linked((0..<17).map { "q\($0)" })
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer(), now: now)
+        #expect(machine.next(now: now) == .sleep(until: now + .milliseconds(200)))
+
+        var refused = try linked(["q"])
+        let claim = try call(refused.next(now: now))
+        _ = refused.answered(claim.number, answer(), now: now)
+        #expect(refused.next(now: now) == .arm(["q"]))
+        refused.waitRefused("q", now: now)
+        #expect(refused.next(now: now) == .sleep(until: now + .milliseconds(500)))
+        let again = try call(refused.next(now: now + .milliseconds(500)))
+        _ = refused.answered(again.number, answer(), now: now + .milliseconds(500))
+        #expect(refused.next(now: now + .milliseconds(500)) == .arm(["q"]))
+    }
+
+    @Test("stops when all that ran is reported, and claims nothing meanwhile")
+    func stop() throws {
+        var machine = try linked()
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a")], short: false), now: now)
+        machine.stop()
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        #expect(machine.woke("high") == .giveBack)
+        _ = machine.ended("a", after: 1, as: .completed)
+        let second = try call(machine.next(now: now))
+        #expect(second.claim == .none)
+        _ = machine.answered(second.number, answer(), now: now)
+        #expect(machine.next(now: now) == .end)
+    }
+
+    @Test("gives back what still runs, once")
+    func release() throws {
+        var machine = try linked()
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a"), job("b")], short: false), now: now)
+        machine.stop()
+        #expect(machine.release { _ in 5 } == ["a", "b"])
+        let second = try call(machine.next(now: now))
+        #expect(second.finishes.map(\.ending) == [.shutdown, .shutdown])
+        #expect(!machine.ended("a", after: 9, as: .completed))
+    }
+
+    @Test("ends by itself when its queues are empty, if it was told to")
+    func drains() throws {
+        var machine = try linked(drains: true)
+        let first = try call(machine.next(now: now))
+        _ = machine.answered(first.number, answer([job("a")]), now: now)
+        #expect(machine.next(now: now) == .arm(["high", "low"]))
+        #expect(machine.next(now: now) == .sleep(until: nil))
+        _ = machine.ended("a", after: 1, as: .completed)
+        let second = try call(machine.next(now: now))
+        _ = machine.answered(second.number, answer(), now: now)
+        #expect(machine.next(now: now) == .end)
+    }
+}
