@@ -4,6 +4,13 @@ import PackageDescription
 
 let nio = "swift-nio"
 
+#if os(Linux)
+// The distributions put hiredis where the compiler looks anyway, and its pkg-config file has a flag that SwiftPM refuses.
+let hiredisPkgConfig: String? = nil
+#else
+let hiredisPkgConfig: String? = "hiredis"
+#endif
+
 let package = Package(
     name: "background-jobs",
     platforms: [.macOS(.v15)],
@@ -27,7 +34,7 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "CHiredis",
-            pkgConfig: "hiredis",
+            pkgConfig: hiredisPkgConfig,
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
         ),
         .target(
@@ -74,7 +81,15 @@ let package = Package(
         ),
         .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),
         .testTarget(name: "BackgroundJobsTests", dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]),
-        .testTarget(name: "BackgroundJobsCommandsTests", dependencies: ["BackgroundJobsCommands", "TestSupport"]),
+        .executableTarget(
+            name: "handler-harness",
+            dependencies: ["BackgroundJobsCommands", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/HandlerHarness"
+        ),
+        .testTarget(
+            name: "BackgroundJobsCommandsTests",
+            dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness"]
+        ),
         .testTarget(
             name: "SystemTests",
             dependencies: ["BackgroundJobs", "TestSupport", "bg-worker", "bg-watcher", "bg-cli"]

@@ -1,6 +1,6 @@
 import BackgroundRedis
 public import Foundation
-import Logging
+public import Logging
 import NIOPosix
 
 /// Enqueues jobs.

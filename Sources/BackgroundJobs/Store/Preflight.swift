@@ -1,5 +1,5 @@
 import BackgroundRedis
-import Logging
+package import Logging
 import NIOPosix
 
 /// Looks at a Redis before a process works with it: what can't work is refused at the start, with the reason.

@@ -9,7 +9,7 @@ extension RedisStore {
         let completed = finishes.indices.filter { finishes[$0].ending == .completed }
         let others = finishes.indices.filter { finishes[$0].ending != .completed }
         let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
-        let count = 8 + 3 * completed.count + 7 * others.count + claim.queues.count + offers
+        let count = 9 + 3 * completed.count + 7 * others.count + claim.queues.count + offers
         let reply = try await run(scripts.exchange, session: voucher.session, arguments: count) { pipeline in
             pipeline.append(voucher.node)
             pipeline.append(voucher.client)

@@ -1,3 +1,5 @@
+import Logging
+
 /// promote: moves scheduled jobs to `ready` when they are due. It sleeps until the next one is, and looks for new ones once
 /// an interval.
 struct Promoter: Sendable {

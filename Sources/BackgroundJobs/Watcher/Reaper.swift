@@ -27,7 +27,7 @@ struct Reaper: Sendable {
         )
         var surveyed: ContinuousClock.Instant?
         await watch.every("reap") { () async throws(BackgroundError) -> Duration? in
-            do {
+            do throws(BackgroundError) {
                 return try await look(&judge, &surveyed)
             } catch {
                 judge.scriptWasRefused()
@@ -159,7 +159,7 @@ struct Reaper: Sendable {
 
     private func clients(in reply: RESPValue) -> [ListedClient] {
         guard case .string(let bytes) = reply else { return [] }
-        let database = store.client.database
+        let database = watch.database
         return ClientList.parse(bytes).filter { $0.database == database }
     }
 

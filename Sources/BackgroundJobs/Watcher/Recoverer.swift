@@ -1,3 +1,6 @@
+import BackgroundRedis
+import Logging
+
 /// recover: IDs that sit in `handoff` through two looks go back to the head of `ready`. A worker was woken with them and
 /// did not claim them.
 struct Recoverer: Sendable {

@@ -1,3 +1,5 @@
+import Logging
+
 /// trim: removes the oldest of `completed`, `failed`, `ended` and `dead` beyond the retention, in bounded steps.
 struct Trimmer: Sendable {
     static let step = 200

@@ -6,6 +6,8 @@ struct Watch: Sendable {
     let store: RedisStore
     let options: WatcherOptions
     let namespace: String
+    /// The number of the database: clients of others do not count.
+    let database: Int
     let logger: Logger
     let notices = NoticeLog()
 
@@ -14,7 +16,7 @@ struct Watch: Sendable {
         if let queues = options.queues { return queues }
         let members = try await store.send("SMEMBERS", store.keys.queues).array ?? []
         return members.compactMap(\.text).filter { name in
-            do {
+            do throws(BackgroundError) {
                 try Names.checkQueue(name)
                 return true
             } catch {

@@ -53,13 +53,20 @@ public final class Watcher: Service {
             Preflight.watcher(Keys(namespace: redis.namespace)),
             allowsEviction: options.allowsEviction
         )
+        let configuration = try redis.configuration(clientName: ClientName.watcher(redis.namespace, node: node))
         let client = RedisClient(
-            try redis.configuration(clientName: ClientName.watcher(redis.namespace, node: node)),
+            configuration,
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: logger
         )
         let store = RedisStore(client: client, namespace: redis.namespace)
-        let watch = Watch(store: store, options: options, namespace: redis.namespace, logger: logger)
+        let watch = Watch(
+            store: store,
+            options: options,
+            namespace: redis.namespace,
+            database: configuration.url.database,
+            logger: logger
+        )
         logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
         let (stops, continuation) = AsyncStream.makeStream(of: Void.self)
         stopped.withLock { stopped in

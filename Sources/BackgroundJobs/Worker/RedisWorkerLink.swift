@@ -1,6 +1,6 @@
 import BackgroundRedis
-import Logging
-import NIOCore
+package import Logging
+package import NIOCore
 import Synchronization
 
 /// The link of a worker to Redis: one command connection, whose client ID vouches for every attempt, and one blocked

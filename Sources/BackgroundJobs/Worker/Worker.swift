@@ -1,6 +1,6 @@
 public import Logging
 import NIOCore
-import NIOPosix
+package import NIOPosix
 public import ServiceLifecycle
 import Synchronization
 
@@ -89,12 +89,12 @@ public final class Worker: Service {
         }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                try await driver.run()
+                try await self.driver.run()
             } onCancel: {
-                driver.releaseNow()
+                self.driver.releaseNow()
             }
         } onGracefulShutdown: {
-            driver.stop()
+            self.driver.stop()
         }
     }
 

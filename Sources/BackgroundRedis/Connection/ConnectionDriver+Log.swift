@@ -1,0 +1,33 @@
+import Logging
+
+/// The keys of what is logged, in one place so that they cannot drift.
+enum LogKey {
+    static let redis = "redis"
+    static let session = "redis_session"
+    static let error = "error"
+}
+
+/// What the driver logs: each change once, the first failure of a row aloud and the others quietly.
+extension ConnectionDriver {
+    func reportOpen(_ session: RedisSession) {
+        let metadata: Logger.Metadata = [LogKey.session: "\(session.number)"]
+        logger.log(level: hasReportedFailure ? .notice : .debug, "Connected to Redis", metadata: metadata)
+        hasReportedFailure = false
+    }
+
+    func reportDrop(_ error: RedisError, wasOpen: Bool, isEnd: Bool) {
+        if isEnd, error.code == .closed { return logger.debug("Closed the connection to Redis") }
+        if isEnd { return logger.error("Cannot use Redis", metadata: [LogKey.error: "\(error)"]) }
+        report(wasOpen ? "Lost the connection to Redis" : "Cannot connect to Redis", error)
+    }
+
+    func reportPause(_ error: RedisError?) {
+        report("Redis is not ready yet", error)
+    }
+
+    private func report(_ message: Logger.Message, _ error: RedisError?) {
+        let metadata: Logger.Metadata = [LogKey.error: "\(error?.description ?? "none")"]
+        logger.log(level: hasReportedFailure ? .debug : .warning, message, metadata: metadata)
+        hasReportedFailure = true
+    }
+}

@@ -1,0 +1,198 @@
+package import BackgroundRedis
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A real `redis-server` for a test, with a folder of its own.
+///
+/// It listens on a Unix socket and on a free port of 127.0.0.1. It ends when this object goes, and when the test process
+/// does, even by SIGKILL.
+package final class RedisServer: Sendable {
+    private struct Running {
+        let process: Process
+        /// Held open as long as the server is to live.
+        let lifeline: Pipe
+    }
+
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// The folder with everything the server writes.
+    package let directory: String
+    /// The TCP port, 0 if the server has none.
+    package let port: Int
+    private let options: [String]
+    private let running = Mutex<Running?>(nil)
+
+    /// The URL of the Unix socket.
+    package var url: String { "unix://\(socketPath)" }
+    /// The URL of the TCP port.
+    package var tcpURL: String { "redis://127.0.0.1:\(port)" }
+    package var socketPath: String { directory + "/redis.sock" }
+    /// The process ID of the server, 0 when it is down.
+    package var pid: Int32 { running.withLock { $0?.process.processIdentifier ?? 0 } }
+
+    private init(options: [String], tcp: Bool) throws {
+        directory = "/tmp/bg-redis-\(UInt32.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        port = tcp ? try FreePort.next() : 0
+        self.options = options
+    }
+
+    deinit {
+        kill()
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// Starts a server and waits until it answers.
+    ///
+    /// - Parameters:
+    ///   - options: More configuration, such as `["--appendonly yes"]` or `["--appendonly", "yes"]`.
+    ///   - tcp: Whether it listens on a TCP port too.
+    package static func start(options: [String] = [], tcp: Bool = true) async throws -> RedisServer {
+        let server = try RedisServer(options: options, tcp: tcp)
+        try await server.launch()
+        return server
+    }
+
+    /// Ends the server at once, as `kill -9` does.
+    package func kill() {
+        running.withLock { running in
+            guard let server = running else { return }
+            Foundation.kill(server.process.processIdentifier, SIGKILL)
+            // Foundation takes a process as ended when all have that hold a socket which it inherited, so first the reader
+            // of the lifeline has to go. After this the server's socket and port are free.
+            try? server.lifeline.fileHandleForWriting.close()
+            server.process.waitUntilExit()
+            running = nil
+        }
+    }
+
+    /// Ends the server and removes its folder.
+    package func stop() async {
+        kill()
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// Ends the server, if it runs, and starts it with the same folder, socket and port.
+    package func restart() async throws {
+        kill()
+        try await launch()
+    }
+
+    /// Stops the server from running, as a frozen machine does, until ``resume()``.
+    package func pause() {
+        let pid = pid
+        if pid != 0 { Foundation.kill(pid, SIGSTOP) }
+    }
+
+    package func resume() {
+        let pid = pid
+        if pid != 0 { Foundation.kill(pid, SIGCONT) }
+    }
+
+    /// Sends one command over a connection of its own.
+    ///
+    /// - Throws: ``RedisError`` also for an error reply.
+    package func command(_ parts: String...) async throws -> RESPValue {
+        try await command(parts)
+    }
+
+    package func command(_ parts: [String]) async throws -> RESPValue {
+        let client = try client()
+        var pipeline = BackgroundRedis.Pipeline()
+        pipeline.command(parts)
+        let result: Result<[RESPValue], RedisError>
+        do throws(RedisError) {
+            result = .success(try await client.send(pipeline))
+        } catch {
+            result = .failure(error)
+        }
+        await client.close()
+        return try result.get()[0].get()
+    }
+
+    private func client() throws -> RedisClient {
+        RedisClient(
+            RedisConfiguration(url: try RedisURL(url), commandTimeout: .seconds(30)),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: Logger(label: "test-support", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+    }
+
+    // MARK: launching
+
+    private func launch() async throws {
+        let program = try Self.find("redis-server")
+        let arguments =
+            [
+                "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory,
+                "--save", "", "--appendonly", "no", "--logfile", directory + "/redis.log", "--daemonize", "no",
+            ] + options.flatMap { $0.hasPrefix("--") ? Self.words($0) : [$0] }
+        let process = Process()
+        let lifeline = Pipe()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        // The shell becomes the server. Before, it leaves behind a process that reads the lifeline, whose end it sees when
+        // the test process is gone, however it went. (A shell that waits for the server would not do: it inherits the
+        // signal mask of the thread that starts it, which may block SIGCHLD.)
+        let script = """
+            exec 3<&0 </dev/null >/dev/null 2>&1
+            server=$$
+            ( (cat <&3; kill -9 $server) & )
+            exec "$@" 3<&-
+            """
+        process.arguments = ["-c", script, "sh", program] + arguments
+        process.standardInput = lifeline
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try? FileManager.default.removeItem(atPath: socketPath)
+        try process.run()
+        running.withLock { $0 = Running(process: process, lifeline: lifeline) }
+        try await waitUntilReady(process)
+    }
+
+    /// A server that loads its data is ready: tests of loading want to see it.
+    private func waitUntilReady(_ process: Process) async throws {
+        for _ in 0..<1500 {
+            guard process.isRunning else { break }
+            if FileManager.default.fileExists(atPath: socketPath), Self.accepts(socketPath) { return }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        let log = (try? String(contentsOfFile: directory + "/redis.log", encoding: .utf8)) ?? "no log"
+        throw Failure(description: "redis-server did not start: \(log.suffix(2000))")
+    }
+
+    private static func accepts(_ path: String) -> Bool {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+    }
+
+    /// "--appendonly yes" in one string is two arguments; a value of its own may hold spaces.
+    private static func words(_ option: String) -> [String] {
+        guard let space = option.firstIndex(of: " ") else { return [option] }
+        return [String(option[..<space]), String(option[space...].dropFirst())]
+    }
+
+    private static func find(_ program: String) throws -> String {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        for folder in path.split(separator: ":") {
+            let candidate = "\(folder)/\(program)"
+            if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
+        }
+        throw Failure(
+            description:
+                "\(program) is not in the PATH. Install Redis (apt-get install redis-server) to run these tests."
+        )
+    }
+}
