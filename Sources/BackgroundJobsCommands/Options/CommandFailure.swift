@@ -1,5 +1,5 @@
 public import ArgumentParser
-public import BackgroundJobs
+import BackgroundJobs
 import Foundation
 
 /// How a program ends: what it says on standard error, and its exit code.

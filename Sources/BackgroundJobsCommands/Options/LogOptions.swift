@@ -45,7 +45,8 @@ public struct LogOptions: ParsableArguments {
     ///
     /// - Parameter standard: the level if none was asked for.
     public func bootstrap(standard: Logger.Level = .info) {
-        LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level(or: standard), format: format) }
+        let (level, format) = (level(or: standard), format)
+        LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
     }
 
     private static func level(_ name: String) throws -> Logger.Level {

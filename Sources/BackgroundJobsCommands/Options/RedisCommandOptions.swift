@@ -65,12 +65,12 @@ public struct RedisCommandOptions: ParsableArguments {
         }
     }
 
-    /// The options with what the environment adds.
-    ///
-    /// - Parameter environment: where REDIS_URL and BG_NAMESPACE are looked up; empty ones count as absent.
-    public func redisOptions(
-        environment: [String: String] = ProcessInfo.processInfo.environment
-    ) -> RedisOptions {
+    /// The options with what the environment adds: REDIS_URL and BG_NAMESPACE, where they are not empty.
+    public func redisOptions() -> RedisOptions {
+        redisOptions(environment: ProcessInfo.processInfo.environment)
+    }
+
+    func redisOptions(environment: [String: String]) -> RedisOptions {
         var options = RedisOptions()
         if let url = redis ?? environment.nonEmpty("REDIS_URL") { options.url = url }
         if let namespace = namespace ?? environment.nonEmpty("BG_NAMESPACE") { options.namespace = namespace }

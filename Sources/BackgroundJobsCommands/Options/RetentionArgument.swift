@@ -40,7 +40,7 @@ public struct RetentionArgument: Sendable, Hashable, ExpressibleByArgument, Cust
     private static func count(_ text: Substring) throws -> Int? {
         if text == "all" { return nil }
         guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(text), count <= 1 << 53 else {
-            throw ValidationError("The number of records to keep is digits or all; “\(Printable.escaped(text))” is neither.")
+            throw ValidationError("The number of records is all or digits; “\(Printable.escaped(text))” is neither.")
         }
         return count
     }
