@@ -1,0 +1,94 @@
+public import ArgumentParser
+import BackgroundJobs
+import Foundation
+
+/// How a program ends: what it says on standard error, and its exit code.
+///
+/// | code | meaning |
+/// |---|---|
+/// | 0 | done |
+/// | 1 | not found, or failed |
+/// | 64 | the command line can't be understood (`EX_USAGE`) |
+/// | 69 | no Redis (`EX_UNAVAILABLE`) |
+/// | 77 | not permitted (`EX_NOPERM`) |
+public struct CommandFailure: Sendable, Hashable {
+    /// The exit code.
+    public var code: Int32
+    /// What is said; nil: nothing.
+    public var message: String?
+
+    /// What an error means for a program. The message is one line, and holds neither a stack trace nor a password.
+    public init(_ error: any Error) {
+        switch error {
+        case let exit as ExitCode:
+            self.init(code: exit.rawValue)
+        case is StandardStream.Closed:
+            self.init(code: 0)
+        case is CancellationError:
+            self.init(code: 1, message: "It was cancelled.")
+        case let error as BackgroundError:
+            self.init(code: Self.code(of: error), message: error.message)
+        case let error as BulkError:
+            self.init(code: CommandFailure(error.cause).code, message: error.description)
+        default:
+            self.init(code: 1, message: "\(error)")
+        }
+    }
+
+    init(code: Int32, message: String? = nil) {
+        self.code = code
+        self.message = message.map { Printable.escaped(Self.withoutPasswords($0)) }
+    }
+
+    private static func code(of error: BackgroundError) -> Int32 {
+        switch error.code {
+        case .invalidArgument: 64
+        case .unavailable, .unknownFate: 69
+        case .notPermitted: 77
+        default: 1
+        }
+    }
+
+    /// The text with the credentials of every URL in it blotted out: a parser repeats what it did not understand.
+    static func withoutPasswords(_ text: String) -> String {
+        text.replacing(/:\/\/[^@\s]*@/, with: "://***@")
+    }
+}
+
+extension ParsableCommand {
+    /// Parses the arguments, runs the command, and ends the process: the whole of a `main.swift`.
+    ///
+    /// Unlike `main()` it maps errors to exit codes as ``CommandFailure`` says, and prints no password that stood in an
+    /// argument it could not understand.
+    ///
+    /// - Parameter arguments: the arguments without the program's name; nil: those of the process.
+    public static func runAndExit(_ arguments: [String]? = nil) async -> Never {
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            exitProgram(for: error)
+        }
+        Foundation.exit(0)
+    }
+
+    private static func exitProgram(for error: any Error) -> Never {
+        let parserCode = exitCode(for: error)
+        let isParsers = error is CleanExit || error is ValidationError || parserCode == .validationFailure
+        if parserCode == .success {
+            StandardStream.output.writeAll(fullMessage(for: error) + "\n")
+            Foundation.exit(0)
+        }
+        if isParsers {
+            StandardStream.error.writeAll(CommandFailure.withoutPasswords(fullMessage(for: error)) + "\n")
+            Foundation.exit(parserCode.rawValue)
+        }
+        let failure = CommandFailure(error)
+        if let message = failure.message { StandardStream.error.writeAll("Error: \(message)\n") }
+        Foundation.exit(failure.code)
+    }
+}

@@ -1,0 +1,5 @@
+/// The version that every program says on `--version`.
+package enum ProgramVersion {
+    /// The version of this package.
+    package static let current = "0.1.0"
+}

@@ -1,0 +1,54 @@
+import Foundation
+import Synchronization
+
+/// Standard output or standard error, written with `write(2)`.
+///
+/// A reader that has gone away is an answer here and not a signal: SIGPIPE is ignored from the first use on.
+final class StandardStream: Sendable {
+    /// Nobody reads what is written any more.
+    struct Closed: Error {}
+
+    static let output = StandardStream(descriptor: 1)
+    static let error = StandardStream(descriptor: 2)
+
+    let descriptor: Int32
+    private let lock = Mutex(())
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// Writes all of the text, and says whether it could: a log that can't be written ends nothing.
+    @discardableResult
+    func writeAll(_ text: String) -> Bool {
+        var text = text
+        return lock.withLock { _ in text.withUTF8 { write(UnsafeRawBufferPointer($0)) } }
+    }
+
+    /// Writes all of the text.
+    ///
+    /// - Throws: ``Closed`` if it can't be.
+    func write(_ text: String) throws(Closed) {
+        guard writeAll(text) else { throw Closed() }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                // Somebody who shares this stream made it non-blocking: wait until there is room.
+                var poller = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&poller, 1, 1000) > 0, poller.revents & Int16(POLLOUT) != 0 else { return false }
+            } else if errno != EINTR {
+                return false
+            }
+        }
+        return true
+    }
+}

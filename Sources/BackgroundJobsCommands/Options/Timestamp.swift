@@ -1,0 +1,50 @@
+import Foundation
+
+/// Times as they are printed: UTC, to the millisecond, such as `2026-11-21T13:00:00.123Z`.
+enum Timestamp {
+    /// The times that have a year of four digits, in ms.
+    private static let printable: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
+
+    static func text(_ date: Date) -> String {
+        let milliseconds = (date.timeIntervalSince1970 * 1000).rounded(.down)
+        return text(milliseconds: Int64(exactly: milliseconds) ?? 0)
+    }
+
+    /// The text of a time of the protocol; one that is no time of this calendar is shown as its number.
+    static func text(milliseconds: Int64) -> String {
+        guard printable.contains(milliseconds) else { return "\(milliseconds)" }
+        let days = Int((Double(milliseconds) / 86_400_000).rounded(.down))
+        let rest = Int(milliseconds - Int64(days) * 86_400_000)
+        let (year, month, day) = civil(days)
+        return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + "T" + pad(rest / 3_600_000, 2) + ":"
+            + pad(rest / 60_000 % 60, 2) + ":" + pad(rest / 1000 % 60, 2) + "." + pad(rest % 1000, 3) + "Z"
+    }
+
+    /// Reads a time such as `2026-12-01T08:00:00Z`, with or without a fraction, with `Z` or an offset.
+    static func parse(_ text: String) -> Date? {
+        for hasFraction in [false, true] {
+            let style = Date.ISO8601FormatStyle(includingFractionalSeconds: hasFraction)
+            if let date = try? style.parse(text) { return date }
+        }
+        return nil
+    }
+
+    /// The date of a day counted from 1970-01-01 (Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+    private static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        return (
+            yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        )
+    }
+
+    private static func pad(_ number: Int, _ width: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+}
