@@ -55,6 +55,13 @@ public struct JobRegistry: Sendable {
 public struct BadArguments: Error, Sendable, CustomStringConvertible {
     /// The field and what was wrong with it.
     public var description: String
+
+    /// Makes an error that a job throws where its arguments decode but can't be worked with.
+    ///
+    /// - Parameter description: which field, and what was expected.
+    public init(description: String) {
+        self.description = description
+    }
 }
 
 extension Decodable {

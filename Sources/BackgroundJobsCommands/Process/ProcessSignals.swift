@@ -6,7 +6,11 @@ import Synchronization
 /// SIGTERM has a meaning here. Handlers run on a thread of their own, which no job can hold.
 final class ProcessSignals: Sendable {
     private let queue = DispatchQueue(label: "signals")
-    private let sources = Mutex<[any DispatchSourceSignal]>([])
+    /// Held so that they go on firing. A dispatch source may be used from any thread.
+    private struct Source: @unchecked Sendable {
+        var source: any DispatchSourceSignal
+    }
+    private let sources = Mutex<[Source]>([])
 
     /// Calls `handler` for SIGTERM and SIGINT, and says whether it is the first of them.
     func onStop(_ handler: @escaping @Sendable (_ isFirst: Bool) -> Void) {
@@ -28,6 +32,7 @@ final class ProcessSignals: Sendable {
         let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
         source.setEventHandler(handler: handler)
         source.resume()
-        sources.withLock { $0.append(source) }
+        let held = Source(source: source)
+        sources.withLock { $0.append(held) }
     }
 }

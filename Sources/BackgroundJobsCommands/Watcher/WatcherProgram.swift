@@ -3,7 +3,7 @@ import BackgroundJobs
 import Foundation
 
 /// The command line of a watcher program.
-struct WatcherCommand: ParsableCommand {
+struct WatcherCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bg-watcher",
         abstract: "Promotes scheduled jobs, and runs the jobs of dead workers again.",
@@ -16,14 +16,14 @@ struct WatcherCommand: ParsableCommand {
             either may be all or 0; of several watchers the strictest wins. Exit status: 0 stopped, 64 usage, 69 no suitable
             Redis, 77 not permitted.
             """,
-        version: BuildInfo.version
+        version: ProgramVersion.current
     )
 
     @OptionGroup(title: "Redis") var redis: RedisCommandOptions
     @OptionGroup(title: "Log") var log: LogOptions
 
-    @Option(help: "How often to look, in seconds; the bound on everything that is not due at a known time.")
-    var interval: DurationArgument = .seconds(1)
+    @Option(help: "How often to look, in seconds; the bound on everything that is not due at a known time.", transform: DurationArgument.parser())
+    var interval = DurationArgument(.seconds(1))
 
     @Option(name: .shortAndLong, help: "Queues, with commas between (default: all that are known).")
     var queues: String?
@@ -31,29 +31,29 @@ struct WatcherCommand: ParsableCommand {
     @Option(help: "The name in lists of watchers (default: the host's name).")
     var name: String?
 
-    @Option(help: "The silence after which a worker is cut off; as the workers are told.")
-    var deadAfter: DurationArgument = .seconds(30)
+    @Option(help: "The silence after which a worker is cut off; as the workers are told.", transform: DurationArgument.parser())
+    var deadAfter = DurationArgument(.seconds(30))
 
-    @Option(help: "How often the workers show that they live.")
-    var heartbeat: DurationArgument = .seconds(5)
+    @Option(help: "How often the workers show that they live.", transform: DurationArgument.parser())
+    var heartbeat = DurationArgument(.seconds(5))
 
-    @Option(help: "How long nobody is judged after anything that makes the living look dead.")
-    var grace: DurationArgument = .seconds(6)
+    @Option(help: "How long nobody is judged after anything that makes the living look dead.", transform: DurationArgument.parser())
+    var grace = DurationArgument(.seconds(6))
 
-    @Option(help: "How far apart the two looks are that find a worker gone.")
-    var secondLook: DurationArgument = .milliseconds(500)
+    @Option(help: "How far apart the two looks are that find a worker gone.", transform: DurationArgument.parser())
+    var secondLook = DurationArgument(.milliseconds(500))
 
-    @Option(help: "What to keep of completed attempts.")
-    var keepCompleted: RetentionArgument = .age(.seconds(86_400), count: 100_000)
+    @Option(help: "What to keep of completed attempts.", transform: RetentionArgument.parse)
+    var keepCompleted = RetentionArgument(Retention(age: .seconds(86_400), count: 100_000))
 
-    @Option(help: "What to keep of failed attempts.")
-    var keepFailed: RetentionArgument = .age(.seconds(7 * 86_400), count: 100_000)
+    @Option(help: "What to keep of failed attempts.", transform: RetentionArgument.parse)
+    var keepFailed = RetentionArgument(Retention(age: .seconds(7 * 86_400), count: 100_000))
 
-    @Option(help: "What to keep of attempts that ended otherwise.")
-    var keepEnded: RetentionArgument = .age(.seconds(7 * 86_400), count: 100_000)
+    @Option(help: "What to keep of attempts that ended otherwise.", transform: RetentionArgument.parse)
+    var keepEnded = RetentionArgument(Retention(age: .seconds(7 * 86_400), count: 100_000))
 
-    @Option(help: "What to keep of dead jobs.")
-    var keepDead: RetentionArgument = .age(.seconds(180 * 86_400), count: 10_000)
+    @Option(help: "What to keep of dead jobs.", transform: RetentionArgument.parse)
+    var keepDead = RetentionArgument(Retention(age: .seconds(180 * 86_400), count: 10_000))
 
     @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
     var allowEviction = false
@@ -94,6 +94,22 @@ struct WatcherCommand: ParsableCommand {
             allowsEviction: allowEviction
         )
     }
+
+    mutating func run() async throws {
+        let watcher = try Watcher(
+            options(),
+            redis: redis.redisOptions(),
+            name: name,
+            logger: log.logger(label: "bg-watcher")
+        )
+        let signals = ProcessSignals()
+        signals.onStop { isFirst in
+            guard isFirst else { Foundation.exit(0) }
+            watcher.stop()
+        }
+        try await watcher.run()
+        withExtendedLifetime(signals) {}
+    }
 }
 
 /// The watcher's command line as a library call.
@@ -102,21 +118,6 @@ public enum WatcherProgram {
     ///
     /// - Parameter arguments: the command line without the program's name; nil: the process's own.
     public static func main(arguments: [String]? = nil) async -> Never {
-        let command = WatcherCommand.parseOrExit(arguments)
-        do {
-            let watcher = try Watcher(
-                command.options(),
-                redis: try command.redis.options(),
-                name: command.name,
-                logger: command.log.logger("bg-watcher")
-            )
-            let signals = ProcessSignals()
-            signals.onStop { isFirst in isFirst ? watcher.stop() : Foundation.exit(0) }
-            try await watcher.run()
-            withExtendedLifetime(signals) {}
-        } catch {
-            Failure.exit(with: error)
-        }
-        Foundation.exit(0)
+        await WatcherCommand.runAndExit(arguments)
     }
 }

@@ -1,4 +1,5 @@
 import BackgroundJobs
+import Logging
 
 /// The jobs of `bg-worker --demo`: enough to try the system without a program of one's own.
 enum DemoJobs {

@@ -1,11 +1,13 @@
 import ArgumentParser
 import BackgroundJobs
-import BackgroundRedis
 import Foundation
 import Logging
 
 /// The command line of a worker program.
-struct WorkerCommand: ParsableCommand {
+struct WorkerCommand: AsyncParsableCommand {
+    /// The jobs of the program that was started; a command's own properties all come from the command line.
+    @TaskLocal static var jobs = JobRegistry()
+
     static let configuration = CommandConfiguration(
         commandName: "bg-worker",
         abstract: "Runs background jobs.",
@@ -20,7 +22,7 @@ struct WorkerCommand: ParsableCommand {
             one does the last step at once. SIGTSTP: claims no more and goes on. Exit status: 0 stopped or drained, 64 usage,
             69 no suitable Redis, 75 it can't work any more and is to be started again, 77 not permitted.
             """,
-        version: BuildInfo.version
+        version: ProgramVersion.current
     )
 
     @OptionGroup(title: "Redis") var redis: RedisCommandOptions
@@ -35,14 +37,14 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: "The name in lists of workers (default: the host's name).")
     var name: String?
 
-    @Option(help: "How long a graceful stop waits for running jobs, in seconds.")
-    var timeout: DurationArgument = .seconds(25)
+    @Option(help: "How long a graceful stop waits for running jobs, in seconds.", transform: DurationArgument.parser())
+    var timeout = DurationArgument(.seconds(25))
 
-    @Option(help: "How often to show Redis that the worker lives, in seconds.")
-    var heartbeat: DurationArgument = .seconds(5)
+    @Option(help: "How often to show Redis that the worker lives, in seconds.", transform: DurationArgument.parser())
+    var heartbeat = DurationArgument(.seconds(5))
 
-    @Option(help: "The silence after which watchers take this worker for dead; also its command time-out.")
-    var deadAfter: DurationArgument = .seconds(30)
+    @Option(help: "The silence after which watchers take this worker for dead; also its command time-out.", transform: DurationArgument.parser())
+    var deadAfter = DurationArgument(.seconds(30))
 
     @Flag(help: "Run a watcher in this process as well.")
     var withWatcher = false

@@ -25,40 +25,46 @@ public enum WorkerProgram {
     ///   - arguments: the command line without the program's name; nil: the process's own.
     public static func main(jobs: JobRegistry = JobRegistry(), arguments: [String]? = nil) async -> Never {
         Guardian.runIfAsked()
-        let command = WorkerCommand.parseOrExit(arguments)
-        do {
-            try await run(command, jobs)
-        } catch {
-            Failure.exit(with: error)
-        }
+        await WorkerCommand.$jobs.withValue(jobs) { () async -> Void in await WorkerCommand.runAndExit(arguments) }
         Foundation.exit(0)
     }
+}
 
-    private static func run(_ command: WorkerCommand, _ jobs: JobRegistry) async throws {
-        var jobs = jobs
-        let options = try command.options()
-        let redis = try command.redis.options()
-        let logger = command.log.logger("bg-worker")
-        if command.demo { DemoJobs.register(in: &jobs) }
-        guard let path = command.handlers else {
-            if jobs.classes.isEmpty { throw ValidationError(nothingToRun) }
-            return try await run(command, options, redis, jobs, logger)
+extension WorkerCommand {
+    mutating func run() async throws {
+        var jobs = Self.jobs
+        let options = try options()
+        let redis = redis.redisOptions()
+        let logger = log.logger(label: "bg-worker")
+        if demo { DemoJobs.register(in: &jobs) }
+        guard let path = handlers else {
+            if jobs.classes.isEmpty { throw ValidationError(Self.nothingToRun) }
+            return try await work(options, redis, jobs, logger)
         }
-        let directory = try HandlerDirectory(path: path)
+        let directory = try Self.directory(path)
         for skipped in directory.skipped { logger.notice("Not a handler: \(skipped.name): \(skipped.reason)") }
-        try await Guardian.with(logger: logger) { [jobs] guardian in
-            var jobs = jobs
-            let runner = HandlerRunner(
-                directory: directory,
-                node: Node(name: options.name).description,
-                guardian: guardian
-            )
-            for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
-                jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
-            }
+        try await Guardian.with(logger: logger) { [self, jobs] guardian in
+            let runner = HandlerRunner(directory: directory, node: "\(Node(name: options.name))", guardian: guardian)
+            let all = Self.adding(runner, for: directory, to: jobs)
             logger.info("Handlers: \(directory.classes.keys.sorted().joined(separator: ", "))")
-            try await run(command, options, redis, jobs, logger)
+            try await work(options, redis, all, logger)
         }
+    }
+
+    private static func directory(_ path: String) throws -> HandlerDirectory {
+        do {
+            return try HandlerDirectory(path: path)
+        } catch {
+            throw ValidationError("--handlers: \(error)")
+        }
+    }
+
+    private static func adding(_ runner: HandlerRunner, for directory: HandlerDirectory, to jobs: JobRegistry) -> JobRegistry {
+        var jobs = jobs
+        for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
+            jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
+        }
+        return jobs
     }
 
     private static let nothingToRun = """
@@ -66,8 +72,7 @@ public enum WorkerProgram {
         name), or --demo to try it out, or register your jobs in a worker program of your own (README).
         """
 
-    private static func run(
-        _ command: WorkerCommand,
+    private func work(
         _ options: WorkerOptions,
         _ redis: RedisOptions,
         _ jobs: JobRegistry,
@@ -77,7 +82,7 @@ public enum WorkerProgram {
         // A task that ignores its cancellation can't be waited for: its job has been given back, so the process may go.
         worker.onStragglers = { Foundation.exit(0) }
         let watcher =
-            command.withWatcher
+            withWatcher
             ? try Watcher(
                 WatcherOptions(
                     queues: nil,
