@@ -30,10 +30,10 @@ package final class RedisWorkerLink: WorkerLink {
         self.node = node
         self.logger = logger
         let keys = Keys(namespace: redis.namespace)
-        let link = Link(node: node, logger: logger)
-        self.link = link
         var beat = Pipeline()
         beat.command(["SADD", keys.queues] + queues)
+        let link = Link(node: node, beat: beat, logger: logger)
+        self.link = link
         let client = RedisClient(
             try redis.configuration(
                 clientName: ClientName.worker(redis.namespace, node: node, fibers: fibers, queues: queues),
@@ -196,12 +196,15 @@ private final class Link: Sendable {
 
     let store = Mutex<RedisStore?>(nil)
     private let node: Node
+    /// The first heartbeat, which makes the queues known.
+    private let beat: Pipeline
     private let logger: Logger
     private let attached = Mutex<(any WorkerLinkHost)?>(nil)
     private let former = Mutex<Former?>(nil)
 
-    init(node: Node, logger: Logger) {
+    init(node: Node, beat: Pipeline, logger: Logger) {
         self.node = node
+        self.beat = beat
         self.logger = logger
     }
 
@@ -219,6 +222,7 @@ private final class Link: Sendable {
         let scripts = [store.scripts.exchange, store.scripts.recover, store.scripts.adopt]
         var opening = store.loading(scripts)
         opening.command("INFO", "server")
+        opening.append(contentsOf: beat)
         return session.send(opening).flatMap { [self] replies in
             do {
                 store.remember(scripts, try replies.prefix(scripts.count).map { try $0.orThrow().text ?? "" })

@@ -22,7 +22,10 @@ struct WatcherCommand: AsyncParsableCommand {
     @OptionGroup(title: "Redis") var redis: RedisCommandOptions
     @OptionGroup(title: "Log") var log: LogOptions
 
-    @Option(help: "How often to look, in seconds; the bound on everything that is not due at a known time.", transform: DurationArgument.parser())
+    @Option(
+        help: "How often to look, in seconds; the bound on everything that is not due at a known time.",
+        transform: DurationArgument.parser()
+    )
     var interval = DurationArgument(.seconds(1))
 
     @Option(name: .shortAndLong, help: "Queues, with commas between (default: all that are known).")
@@ -31,13 +34,19 @@ struct WatcherCommand: AsyncParsableCommand {
     @Option(help: "The name in lists of watchers (default: the host's name).")
     var name: String?
 
-    @Option(help: "The silence after which a worker is cut off; as the workers are told.", transform: DurationArgument.parser())
+    @Option(
+        help: "The silence after which a worker is cut off; as the workers are told.",
+        transform: DurationArgument.parser()
+    )
     var deadAfter = DurationArgument(.seconds(30))
 
     @Option(help: "How often the workers show that they live.", transform: DurationArgument.parser())
     var heartbeat = DurationArgument(.seconds(5))
 
-    @Option(help: "How long nobody is judged after anything that makes the living look dead.", transform: DurationArgument.parser())
+    @Option(
+        help: "How long nobody is judged after anything that makes the living look dead.",
+        transform: DurationArgument.parser()
+    )
     var grace = DurationArgument(.seconds(6))
 
     @Option(help: "How far apart the two looks are that find a worker gone.", transform: DurationArgument.parser())

@@ -43,7 +43,10 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "How often to show Redis that the worker lives, in seconds.", transform: DurationArgument.parser())
     var heartbeat = DurationArgument(.seconds(5))
 
-    @Option(help: "The silence after which watchers take this worker for dead; also its command time-out.", transform: DurationArgument.parser())
+    @Option(
+        help: "The silence after which watchers take this worker for dead; also its command time-out.",
+        transform: DurationArgument.parser()
+    )
     var deadAfter = DurationArgument(.seconds(30))
 
     @Flag(help: "Run a watcher in this process as well.")

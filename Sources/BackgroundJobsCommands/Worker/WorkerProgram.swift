@@ -59,7 +59,9 @@ extension WorkerCommand {
         }
     }
 
-    private static func adding(_ runner: HandlerRunner, for directory: HandlerDirectory, to jobs: JobRegistry) -> JobRegistry {
+    private static func adding(_ runner: HandlerRunner, for directory: HandlerDirectory, to jobs: JobRegistry)
+        -> JobRegistry
+    {
         var jobs = jobs
         for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
             jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
