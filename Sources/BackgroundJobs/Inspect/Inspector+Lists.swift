@@ -24,7 +24,7 @@ extension Inspector {
         offset: Int = 0
     ) async throws(BackgroundError) -> JobPage {
         precondition((1...Self.pageLimit).contains(limit), "a page has 1 to \(Self.pageLimit) entries")
-        precondition(offset >= 0, "an offset is not negative")
+        precondition((0...1 << 60).contains(offset), "an offset is not negative, and no larger than a page gives")
         try Names.checkQueue(queue)
         switch list {
         case .ready: return try await waiting([keys.handoff(queue), keys.ready(queue)], limit, offset)

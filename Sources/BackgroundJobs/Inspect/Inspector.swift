@@ -14,7 +14,10 @@ import NIOPosix
 /// be used on a busy server. It needs no right to run scripts. What it shows may have changed before it is shown.
 public final class Inspector: Sendable {
     let store: RedisStore
-    let namespace: String
+    /// The namespace that it looks at.
+    public let namespace: String
+    /// Where it looks, as a URL without the password.
+    public let server: String
     let database: Int
     private let client: RedisClient
 
@@ -41,6 +44,7 @@ public final class Inspector: Sendable {
         )
         store = RedisStore(client: client, namespace: redis.namespace)
         namespace = redis.namespace
+        server = "\(configuration.url)"
         database = configuration.url.database
     }
 

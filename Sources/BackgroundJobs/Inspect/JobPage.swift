@@ -6,6 +6,11 @@ public struct JobPage: Sendable, Hashable, Encodable {
     public var entries: [JobListing]
     /// The `offset` of the next page; nil: this was the last one.
     public var next: Int?
+
+    package init(entries: [JobListing], next: Int?) {
+        self.entries = entries
+        self.next = next
+    }
 }
 
 /// A place in a list of jobs.
