@@ -113,7 +113,7 @@ public final class Worker: Service {
         guard let redis else { return true }
         let passed: Bool? = try await stopSignal.unlessStopped { [options, logger] in
             try await Preflight(redis, logger: logger).check(
-                Preflight.worker(Keys(namespace: redis.namespace)),
+                Rights.worker(Keys(namespace: redis.namespace)),
                 allowsEviction: options.allowsEviction
             )
             return true
