@@ -96,7 +96,10 @@ public final class Worker: Service {
         else {
             throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
         }
-        defer { eventLoops.shutdownGracefully { _ in } }
+        defer {
+            driver.end()
+            eventLoops.shutdownGracefully { _ in }
+        }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
                 if try await isSuitable() { try await driver.run() }
