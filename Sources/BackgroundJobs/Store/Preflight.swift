@@ -121,14 +121,15 @@ package struct Preflight: Sendable {
     }
 
     /// Those of the commands that a script of this user may not run, each with its key.
-    private func deniedInScripts(_ store: RedisStore, _ commands: [[String]]) async throws(BackgroundError) -> [String] {
+    private func deniedInScripts(_ store: RedisStore, _ commands: [[String]]) async throws(BackgroundError) -> [String]
+    {
         let arguments = commands.flatMap { ["\($0.count - 1)"] + $0 }
         let reply: RESPValue
         do {
             reply = try await store.run(store.scripts.rights, arguments: arguments.count) { pipeline in
                 for argument in arguments { pipeline.append(argument) }
             }
-        } catch where error.code == .refused {
+        } catch  where error.code == .refused {
             // A Redis that runs no scripts at present (loading, a replica, no memory) is no reason not to start.
             return []
         }

@@ -67,7 +67,8 @@ package struct Rights: Sendable {
 
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
-    let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead, statistics: String
+    let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
+        statistics: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
