@@ -46,6 +46,18 @@ public struct Yardstick: Sendable {
         return (Double(info["used_cpu_user"]) ?? 0) + (Double(info["used_cpu_sys"]) ?? 0)
     }
 
+    /// Forgets what was counted so far.
+    public func resetStatistics() async throws {
+        try await store.send("CONFIG", "RESETSTAT")
+    }
+
+    /// How many scripts were called since.
+    public func scriptCalls() async throws -> Int {
+        let info = ServerInfo(try await store.send("INFO", "commandstats").text ?? "")
+        let calls = info["cmdstat_evalsha"].split(separator: ",").first?.dropFirst("calls=".count)
+        return calls.flatMap { Int($0) } ?? 1
+    }
+
     /// The ceiling: a bare client sends the very same script on one connection, in batches, two calls in flight, and runs
     /// no job.
     ///

@@ -30,6 +30,7 @@ struct Bench: AsyncParsableCommand {
         var workers: [Double] = []
         var redisMicroseconds: [Double] = []
         var workerMicroseconds: [Double] = []
+        var batches: [Double] = []
         for _ in 0..<runs {
             try await yardstick.flush()
             try await yardstick.fill("default", jobs: jobs)
@@ -37,12 +38,14 @@ struct Bench: AsyncParsableCommand {
 
             try await yardstick.flush()
             try await yardstick.fill("default", jobs: jobs)
+            try await yardstick.resetStatistics()
             let redisBefore = try await yardstick.cpuSeconds()
             let before = ProcessTime.seconds()
             let begun = ContinuousClock.now
             try await work(redis)
             workers.append(Double(jobs) / begun.duration(to: .now).seconds)
             workerMicroseconds.append((ProcessTime.seconds() - before) / Double(jobs) * 1e6)
+            batches.append(Double(jobs) / Double(try await yardstick.scriptCalls()))
             redisMicroseconds.append((try await yardstick.cpuSeconds() - redisBefore) / Double(jobs) * 1e6)
             let done = try await yardstick.completed("default")
             guard done == jobs else { throw ValidationError("The worker completed \(done) of \(jobs) jobs.") }
@@ -53,7 +56,14 @@ struct Bench: AsyncParsableCommand {
         print("  ceiling  \(ceilings.summary) jobs/s")
         print("  worker   \(workers.summary) jobs/s")
         print(String(format: "  ratio    %.0f %% of the ceiling (aim: %.0f %%)", ratio, aim))
-        print(String(format: "  CPU      Redis %.1f µs, worker %.1f µs a job", redisMicroseconds.median, workerMicroseconds.median))
+        print(
+            String(
+                format: "  CPU      Redis %.1f µs, worker %.1f µs a job",
+                redisMicroseconds.median,
+                workerMicroseconds.median
+            )
+        )
+        print(String(format: "  batches  %.0f jobs a call", batches.median))
         if ratio < aim * 0.9 { throw ExitCode.failure }
     }
 
