@@ -350,19 +350,18 @@ package struct WorkerMachine: Sendable {
         var result = AdoptionResult()
         for (attempt, verdict) in adopted.verdicts {
             switch verdict {
-            case .yours:
+            case .yours, .never:
                 break
             case .done, .lost:
                 let finished = unreported.filter { $0.attempt == attempt }
                 unreported.removeAll { $0.attempt == attempt }
                 if verdict == .lost { result.refused.append(contentsOf: finished) }
                 if running.removeValue(forKey: attempt) != nil { result.cancel.append(attempt) }
-            case .never:
-                if unsure.contains(attempt) { spare.append(attempt) }
             case .damaged(let sentence):
                 result.damaged.append(sentence)
             }
         }
+        spare += unsure.filter { adopted.verdicts[$0] == .never }
         unsure.removeAll { adopted.verdicts[$0] != nil }
         result.start = adopted.granted.filter { running[$0.attempt] == nil }
         for job in result.start { began(job) }
