@@ -40,6 +40,24 @@ public struct Yardstick: Sendable {
         Int(try await store.send("ZCARD", store.keys.completed(queue)).int ?? 0)
     }
 
+    /// How late each of these jobs began, in ms by the server's clock: the start of its attempt less its planned time.
+    public func lateness(of jobs: [String]) async throws -> [Double] {
+        var result: [Double] = []
+        for start in stride(from: 0, to: jobs.count, by: 500) {
+            let page = jobs[start..<min(start + 500, jobs.count)]
+            var pipeline = Pipeline()
+            for job in page { pipeline.command("HMGET", store.keys.job(job), "pat", "las") }
+            let records = try await store.send(pipeline).map { $0.array ?? [] }
+            pipeline = Pipeline()
+            for record in records { pipeline.command("HGET", store.keys.attempt(record[1].text ?? ""), "sta") }
+            for (record, begun) in zip(records, try await store.send(pipeline)) {
+                guard let planned = record[0].int, let begun = begun.int else { continue }
+                result.append(Double(begun - planned))
+            }
+        }
+        return result
+    }
+
     /// CPU time that Redis has spent, in seconds.
     public func cpuSeconds() async throws -> Double {
         let info = ServerInfo(try await store.send("INFO", "cpu").text ?? "")

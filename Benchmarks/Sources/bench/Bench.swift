@@ -12,11 +12,16 @@ struct Bench: AsyncParsableCommand {
         abstract: "Measures the worker beside its yardstick. Start it by ./cli/bench."
     )
 
+    @Argument(help: "noop, latency, schedule, trim (default: all).") var names: [Benchmark] = Benchmark.allCases
     @Option(help: "URL of a Redis that may be emptied.") var redis: String
     @Option(help: "Jobs in each run.") var jobs = 50_000
     @Option(help: "Runs of each; the median counts.") var runs = 5
     @Option(help: "Fibers of the worker.") var fibers = 100
     @Option(help: "The least ratio to the ceiling that passes, in percent.") var aim = 65.0
+
+    enum Benchmark: String, CaseIterable, ExpressibleByArgument {
+        case noop, latency, schedule, trim
+    }
 
     struct Noop: Job {
         var n: Int
@@ -26,6 +31,20 @@ struct Bench: AsyncParsableCommand {
     mutating func run() async throws {
         let redis = RedisOptions(url: redis)
         let yardstick = try Yardstick(redis: redis)
+        for name in names {
+            try await yardstick.flush()
+            switch name {
+            case .noop: try await noop(redis, yardstick)
+            case .latency: try await latency(redis)
+            case .schedule: try await schedule(redis, yardstick)
+            case .trim: try await trim(redis, yardstick)
+            }
+        }
+        await yardstick.close()
+    }
+
+    /// No-op jobs through one worker, beside what a bare client gets from the same scripts.
+    private func noop(_ redis: RedisOptions, _ yardstick: Yardstick) async throws {
         var ceilings: [Double] = []
         var workers: [Double] = []
         var redisMicroseconds: [Double] = []
@@ -50,7 +69,6 @@ struct Bench: AsyncParsableCommand {
             let done = try await yardstick.completed("default")
             guard done == jobs else { throw ValidationError("The worker completed \(done) of \(jobs) jobs.") }
         }
-        await yardstick.close()
         let ratio = workers.median / ceilings.median * 100
         print("no-op jobs, \(fibers) fibers, \(jobs) jobs, median of \(runs) alternating runs (least … most)")
         print("  ceiling  \(ceilings.summary) jobs/s")
