@@ -267,7 +267,7 @@ private struct System: Sendable {
     func worker() throws -> Worker {
         var jobs = JobRegistry()
         jobs.register(Nap.self)
-        let options = WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
+        let options = WorkerOptions(queues: try .strict(["default"]), fibers: 5, gracePeriod: .zero)
         return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
     }
 
@@ -324,7 +324,10 @@ private struct System: Sendable {
     }
 
     func eventually(_ what: String, _ condition: (JobRecord) -> Bool, job: () -> String) async throws {
-        try await eventually(what) { try await viewer.job(job()).map { condition($0.job) } ?? false }
+        try await eventually(what) {
+            guard let history = try await viewer.job(job()) else { return false }
+            return condition(history.job)
+        }
     }
 
     func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
