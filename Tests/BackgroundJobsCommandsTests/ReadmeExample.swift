@@ -10,7 +10,7 @@ struct Greet: Job {
     var name: String
 
     func perform(_ context: JobContext) async throws {
-        context.logger.info("Hello, \(name)")
+        print("Hello, \(name), from job \(context.jobID)")
     }
 }
 

@@ -223,6 +223,11 @@ private struct Nap: Job {
     func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(sleep ?? 0)) }
 }
 
+extension JobRecord {
+    /// What has completed may have been trimmed since.
+    fileprivate var hasCompleted: Bool { state == .completed || state == .ended(how: "Completed") }
+}
+
 /// A server with the users of the documentation, and the programs as those users.
 private struct System: Sendable {
     let server: RedisServer
