@@ -31,7 +31,7 @@ package struct Rights: Sendable {
         let key = ProbedKeys(keys, nobody)
         return Rights(
             commands: common(keys) + [
-                ["TIME"], ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
+                ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
                 ["SMEMBERS", keys.queues], ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
                 ["LRANGE", key.handoff, "0", "0"],
             ],
@@ -47,7 +47,7 @@ package struct Rights: Sendable {
 
     private static func common(_ keys: Keys) -> [[String]] {
         [
-            ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", "-", "1", keys.queues], ["INFO", "server"],
+            ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", "-", "1", keys.queues], ["INFO", "server"], ["TIME"],
             // What the check of the version has just done: changes nothing any more.
             ["SET", keys.protocolVersion, "\(Preflight.protocolVersion)", "NX"],
         ]
@@ -56,7 +56,7 @@ package struct Rights: Sendable {
     /// What it takes to end an attempt, and to count it.
     private static func ending(_ key: ProbedKeys) -> [[String]] {
         [
-            ["TIME"], ["TYPE", key.failed], ["SREM", key.processing, ""], ["SISMEMBER", key.processing, "-"],
+            ["TYPE", key.failed], ["SREM", key.processing, ""], ["SISMEMBER", key.processing, "-"],
             ["HMGET", key.attempt, "wrk"], ["HMGET", key.job, "que"],
             ["HSET", key.attempt, "err", "-"], ["HSET", key.job, "end", "-"], ["HSET", key.statistics, "bad", "0"],
             ["EXPIRE", key.statistics, "1"], ["ZADD", key.failed, "0", "-"], ["ZADD", key.dead, "0", "-"],

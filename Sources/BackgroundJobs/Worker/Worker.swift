@@ -102,7 +102,13 @@ public final class Worker: Service {
         }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                if try await isSuitable() { try await driver.run() }
+                do {
+                    guard try await isSuitable() else { return await driver.close() }
+                    try await driver.run()
+                } catch {
+                    await driver.close()
+                    throw error
+                }
             } onCancel: {
                 self.driver.releaseNow()
             }

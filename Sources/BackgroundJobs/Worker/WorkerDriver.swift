@@ -226,6 +226,11 @@ final class WorkerDriver: Sendable {
         logger.info("Quiet: claiming no more jobs")
     }
 
+    /// Closes the connections of a worker that did not get to work.
+    func close() async {
+        await link.close()
+    }
+
     /// The worker's run is over, whatever ended it: a stop that comes after it has nothing to do.
     func end() {
         stopping.withLock { stopping in

@@ -223,6 +223,11 @@ private struct Nap: Job {
     func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(sleep ?? 0)) }
 }
 
+extension JobRecord {
+    /// What has completed may have been trimmed since.
+    fileprivate var hasCompleted: Bool { state == .completed || state == .ended(how: "Completed") }
+}
+
 /// A server with the users of the documentation, and the programs as those users.
 private struct System: Sendable {
     let server: RedisServer
@@ -267,7 +272,7 @@ private struct System: Sendable {
     func worker() throws -> Worker {
         var jobs = JobRegistry()
         jobs.register(Nap.self)
-        let options = try WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
+        let options = WorkerOptions(queues: try .strict(["default"]), fibers: 5, gracePeriod: .zero)
         return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
     }
 
@@ -324,7 +329,10 @@ private struct System: Sendable {
     }
 
     func eventually(_ what: String, _ condition: (JobRecord) -> Bool, job: () -> String) async throws {
-        try await eventually(what) { try await viewer.job(job()).map { condition($0.job) } ?? false }
+        try await eventually(what) {
+            guard let history = try await viewer.job(job()) else { return false }
+            return condition(history.job)
+        }
     }
 
     func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
