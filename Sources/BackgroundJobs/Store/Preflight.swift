@@ -68,7 +68,7 @@ package struct Preflight: Sendable {
             )
         }
         try await checkVersion(store)
-        logger.debug("Redis \(info.version), \(info["role"]), maxmemory-policy \(info.evictionPolicy)")
+        logger.info("Redis \(info.version), \(info["role"]), maxmemory-policy \(info.evictionPolicy)")
     }
 
     private func checkEviction(_ policy: String, allowed: Bool) throws(BackgroundError) {

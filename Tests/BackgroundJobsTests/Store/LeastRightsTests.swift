@@ -305,7 +305,7 @@ private struct System: Sendable {
     func worker() throws -> Worker {
         var jobs = JobRegistry()
         jobs.register(Nap.self)
-        let options = WorkerOptions(queues: try .strict(["default"]), fibers: 5, gracePeriod: .zero)
+        let options = try WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
         return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
     }
 
