@@ -155,6 +155,19 @@ struct WorkerMachineTests {
         #expect(Set(second.claim.reoffered) == Set(first.claim.offered))
     }
 
+    @Test("does not wait for another adoption when its first call came before the connection was ready")
+    func notSent() throws {
+        let machine = try linked(fibers: 2)
+        let first = try call(machine.next(now: now))
+        machine.failed(first.number, .notSent, now: now)
+        guard case .sleep(until: let later?) = machine.next(now: now) else {
+            Issue.record("expected a pause that ends")
+            return
+        }
+        let second = try call(machine.next(now: later))
+        #expect(second.claim.reoffered == first.claim.offered)
+    }
+
     @Test("keeps an end that can't be recorded, and its fiber with it")
     func damaged() throws {
         let machine = try linked(fibers: 1)
