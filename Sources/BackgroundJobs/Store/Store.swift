@@ -3,7 +3,8 @@
 /// There are two stores: ``RedisStore`` runs them as scripts on Redis, `MemoryStore` in plain Swift. One conformance suite
 /// runs against both. Every verb is atomic, and harmless when it is repeated.
 package protocol Store: Sendable {
-    /// enqueue: writes the jobs and pushes them to `ready` or `scheduled`, all of them or none.
+    /// enqueue: writes the jobs and pushes them to `ready` or `scheduled`, all of them or none. (Where a key is of a wrong
+    /// type, all or none of each queue, and the call throws.)
     func enqueue(_ jobs: [NewJob]) async throws(BackgroundError)
 
     /// dequeue: takes a job that waits out and deletes it.
@@ -173,6 +174,8 @@ package struct Exchange: Sendable, Equatable {
     package var paused: [String] = []
     /// Whether the queues hold no more than what was taken.
     package var isShort = true
+    /// Of the attempt IDs offered again, those whose attempts have ended: they are not to be offered any more.
+    package var spent: [String] = []
 }
 
 /// Something an operator should know about a queue.
