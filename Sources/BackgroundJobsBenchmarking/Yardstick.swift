@@ -1,4 +1,4 @@
-import BackgroundJobs
+public import BackgroundJobs
 import BackgroundRedis
 import Logging
 import NIOPosix

@@ -17,8 +17,22 @@ package final class RedisStore: Store {
 
     /// Sends commands and returns one value for each; error replies are values here.
     package func send(_ pipeline: Pipeline, session: UInt64? = nil) async throws(BackgroundError) -> [RESPValue] {
+        if let session { return try await send(pipeline, boundTo: session) }
         do {
-            return try await client.send(pipeline, session: session)
+            return try await client.send(pipeline)
+        } catch {
+            throw BackgroundError(error)
+        }
+    }
+
+    /// Sends commands in the name of a worker's connection. The caller's cancellation does not end the wait, since a
+    /// worker that is cancelled has its last reports to make; the command time-out does.
+    private func send(_ pipeline: Pipeline, boundTo session: UInt64) async throws(BackgroundError) -> [RESPValue] {
+        let replies: Result<[RESPValue], RedisError> = await withUnsafeContinuation { continuation in
+            client.send(pipeline, session: session) { continuation.resume(returning: $0) }
+        }
+        do {
+            return try replies.get()
         } catch {
             throw BackgroundError(error)
         }

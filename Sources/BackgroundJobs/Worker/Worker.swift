@@ -21,6 +21,7 @@ public final class Worker: Service {
     private let driver: WorkerDriver
     private let eventLoops: MultiThreadedEventLoopGroup
     private let hasRun = Mutex(false)
+    private let stopSignal = StopSignal()
     private let logger: Logger
 
     /// The name of this worker in `bg-cli workers` and in the attempts it makes.
@@ -69,7 +70,15 @@ public final class Worker: Service {
         self.redis = redis
         self.eventLoops = eventLoops
         self.logger = logger
-        driver = WorkerDriver(options, node: node, link: link, eventLoop: eventLoops.next(), jobs: jobs, logger: logger)
+        driver = WorkerDriver(
+            options,
+            node: node,
+            link: link,
+            eventLoop: eventLoops.next(),
+            jobs: jobs,
+            stopSignal: stopSignal,
+            logger: logger
+        )
     }
 
     /// Works until it is stopped.
@@ -88,21 +97,28 @@ public final class Worker: Service {
             throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
         }
         defer { eventLoops.shutdownGracefully { _ in } }
-        if let redis {
-            try await Preflight(redis, logger: logger).check(
-                Preflight.worker(Keys(namespace: redis.namespace)),
-                allowsEviction: options.allowsEviction
-            )
-        }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                try await self.driver.run()
+                if try await isSuitable() { try await driver.run() }
             } onCancel: {
                 self.driver.releaseNow()
             }
         } onGracefulShutdown: {
             self.driver.stop()
         }
+    }
+
+    /// Waits for Redis and looks at it; false if the worker was stopped meanwhile.
+    private func isSuitable() async throws -> Bool {
+        guard let redis else { return true }
+        let passed: Bool? = try await stopSignal.unlessStopped { [options, logger] in
+            try await Preflight(redis, logger: logger).check(
+                Preflight.worker(Keys(namespace: redis.namespace)),
+                allowsEviction: options.allowsEviction
+            )
+            return true
+        }
+        return passed == true
     }
 
     /// Runs the worker beside `body` and stops it gracefully when `body` is done.

@@ -17,6 +17,7 @@ final class WorkerDriver: Sendable {
     /// Jobs that an adoption granted, for the loop to start: they were begun on a connection whose reply was lost.
     private let granted = Mutex<[ClaimedJob]>([])
     private let stopping = Mutex(Stopping())
+    private let stopSignal: StopSignal
     private let stragglers = Mutex<(@Sendable () -> Void)?>(nil)
 
     private struct Stopping {
@@ -35,8 +36,10 @@ final class WorkerDriver: Sendable {
         link: any WorkerLink,
         eventLoop: any EventLoop,
         jobs: JobRegistry,
+        stopSignal: StopSignal,
         logger: Logger
     ) {
+        self.stopSignal = stopSignal
         self.node = "\(node)"
         self.options = options
         self.link = link
@@ -59,7 +62,11 @@ final class WorkerDriver: Sendable {
     // MARK: The loop
 
     func run() async throws {
-        try await link.start(for: self)
+        let isLinked = try await stopSignal.unlessStopped { [self] in
+            try await link.start(for: self)
+            return true
+        }
+        guard isLinked == true else { return await link.close() }
         logger.info(
             "Working on \(options.queues.names.joined(separator: ", ")) with \(options.fibers) fibers"
         )
@@ -87,9 +94,7 @@ final class WorkerDriver: Sendable {
     }
 
     private func carryOut(_ action: WorkerMachine.Action, in group: inout DiscardingTaskGroup) async {
-        for job in granted.withLock({ granted in
-            defer { granted = [] }; return granted
-        }) { start(job, in: &group) }
+        startGranted(in: &group)
         switch action {
         case .exchange(let call):
             group.addTask { await self.exchange(call) }
@@ -145,8 +150,18 @@ final class WorkerDriver: Sendable {
 
     // MARK: Jobs
 
-    private func start(_ job: ClaimedJob, in group: inout DiscardingTaskGroup) {
-        group.addTask { await self.perform(job) }
+    /// Starts what was claimed, but for what has been lost or given back meanwhile.
+    private func startGranted(in group: inout DiscardingTaskGroup) {
+        let claimed = granted.withLock { granted in
+            defer { granted = [] }
+            return granted
+        }
+        guard !claimed.isEmpty else { return }
+        let isReleasing = stopping.withLock { $0.isReleasing }
+        for job in claimed {
+            if isReleasing, !machine.withLock({ $0.isRunning(job.attempt) }) { continue }
+            group.addTask { await self.perform(job) }
+        }
     }
 
     private func perform(_ job: ClaimedJob) async {
@@ -210,6 +225,7 @@ final class WorkerDriver: Sendable {
     }
 
     func stop() {
+        stopSignal.stop()
         let running = machine.withLock { machine in
             machine.stop()
             return machine.runningCount
@@ -231,6 +247,7 @@ final class WorkerDriver: Sendable {
             return !stopping.isReleasing
         }
         guard isFirst else { return }
+        stopSignal.stop()
         machine.withLock { $0.stop() }
         tasks.cancelAll()
         eventLoop.scheduleTask(in: Self.unwinding) { [self] in

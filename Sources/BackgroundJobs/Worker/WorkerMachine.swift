@@ -193,6 +193,7 @@ package struct WorkerMachine: Sendable {
     /// Whether the driver has something to do that it may not have had before.
     package var isDue: Bool { isLinked && mayCall && (!unreported.isEmpty || isHungry) }
 
+    package func isRunning(_ attempt: String) -> Bool { running[attempt] != nil }
     package var runningCount: Int { running.count }
     package var isWorking: Bool { phase == .working }
 

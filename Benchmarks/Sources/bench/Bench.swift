@@ -5,6 +5,7 @@ import Foundation
 import Logging
 
 /// No-op jobs through one worker, beside what a bare client gets from the same scripts.
+@main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
@@ -83,5 +84,3 @@ extension [Double] {
     var median: Double { isEmpty ? 0 : sorted()[count / 2] }
     var summary: String { String(format: "%.0f (%.0f … %.0f)", median, self.min() ?? 0, self.max() ?? 0) }
 }
-
-await Bench.main()
