@@ -1,4 +1,5 @@
 package import BackgroundJobs
+import BackgroundJobsTesting
 import BackgroundRedis
 import Logging
 import NIOPosix
