@@ -1,5 +1,6 @@
 import BackgroundJobs
 import BackgroundJobsTesting
+import BackgroundRedis
 import Synchronization
 import TestSupport
 import Testing
