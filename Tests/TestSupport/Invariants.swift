@@ -17,14 +17,17 @@ package func invariantViolations(_ server: RedisServer, namespace: String = "bg"
 }
 
 /// Runs `body` with a store on a connection of its own.
+///
+/// - Parameter database: the number of the database; a server has 16 unless it was started with more.
 package func withRedisStore<Result: Sendable>(
     _ server: RedisServer,
     namespace: String = "bg",
+    database: Int = 0,
     scripts: Scripts = Scripts(),
     _ body: (RedisStore) async throws -> Result
 ) async throws -> Result {
     let client = RedisClient(
-        RedisConfiguration(url: try RedisURL(server.url), commandTimeout: .seconds(30)),
+        RedisConfiguration(url: try RedisURL(server.url + "?db=\(database)"), commandTimeout: .seconds(30)),
         eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
         logger: Logger(label: "test-support", factory: { _ in SwiftLogNoOpLogHandler() })
     )

@@ -12,12 +12,17 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var testDescription: String { "the store \(rawValue)" }
 }
 
-/// One server for all tests that need no server of their own; each has a namespace.
+/// One server for all tests that need no server of their own; each has a database.
 enum SharedRedis {
-    private static let starting = Task { try await RedisServer.start(tcp: false) }
+    private static let starting = Task { try await RedisServer.start(options: ["--databases 20000"], tcp: false) }
+    private static let databases = Counter()
 
-    static var server: RedisServer {
-        get async throws { try await starting.value }
+    /// Runs `body` with a store on a database of its own, empty at first.
+    static func withStore(namespace: String = "{t}:b-g", _ body: (RedisStore) async throws -> Void) async throws {
+        try await withRedisStore(try await starting.value, namespace: namespace, database: databases.next()) { store in
+            try await body(store)
+            try await store.send("FLUSHDB")
+        }
     }
 }
 
@@ -55,8 +60,7 @@ struct StoreUnderTest: Sendable {
             try await body(store)
             try await store.expectSound(damaged, sourceLocation)
         case .redis:
-            let namespace = "t{\(String.randomUUID())}"
-            try await withRedisStore(try await SharedRedis.server, namespace: namespace) { redis in
+            try await SharedRedis.withStore { redis in
                 let store = StoreUnderTest(redis: redis)
                 try await body(store)
                 try await store.expectSound(damaged, sourceLocation)
