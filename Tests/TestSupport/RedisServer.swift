@@ -16,6 +16,7 @@ package final class RedisServer: Sendable {
         let lifeline: Pipe
     }
 
+    /// Why a server could not be started.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
     }
@@ -31,6 +32,7 @@ package final class RedisServer: Sendable {
     package var url: String { "unix://\(socketPath)" }
     /// The URL of the TCP port.
     package var tcpURL: String { "redis://127.0.0.1:\(port)" }
+    /// The path of the Unix socket.
     package var socketPath: String { directory + "/redis.sock" }
     /// The process ID of the server, 0 when it is down.
     package var pid: Int32 { running.withLock { $0?.process.processIdentifier ?? 0 } }
@@ -89,6 +91,7 @@ package final class RedisServer: Sendable {
         if pid != 0 { Foundation.kill(pid, SIGSTOP) }
     }
 
+    /// Lets it run again.
     package func resume() {
         let pid = pid
         if pid != 0 { Foundation.kill(pid, SIGCONT) }
@@ -101,6 +104,7 @@ package final class RedisServer: Sendable {
         try await command(parts)
     }
 
+    /// Sends one command over a connection of its own.
     package func command(_ parts: [String]) async throws -> RESPValue {
         let client = try client()
         var pipeline = BackgroundRedis.Pipeline()

@@ -35,6 +35,7 @@ package struct Scripts: Sendable {
     package var recover = Script("recover", PackageResources.prelude_lua, PackageResources.recover_lua)
     package var dequeue = Script("dequeue", PackageResources.prelude_lua, PackageResources.dequeue_lua)
     package var trim = Script("trim", PackageResources.prelude_lua, PackageResources.trim_lua)
+    package var rights = Script("rights", PackageResources.prelude_lua, PackageResources.rights_lua)
 
     package init() {}
 }

@@ -45,7 +45,7 @@ public final class Watcher: Service {
         try await withGracefulShutdownHandler {
             let passed: Bool? = try await stopSignal.unlessStopped { [redis, options, logger] in
                 try await Preflight(redis, logger: logger).check(
-                    Preflight.watcher(Keys(namespace: redis.namespace)),
+                    Rights.watcher(Keys(namespace: redis.namespace)),
                     allowsEviction: options.allowsEviction
                 )
                 return true

@@ -96,10 +96,19 @@ public final class Worker: Service {
         else {
             throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
         }
-        defer { eventLoops.shutdownGracefully { _ in } }
+        defer {
+            driver.end()
+            eventLoops.shutdownGracefully { _ in }
+        }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                if try await isSuitable() { try await driver.run() }
+                do {
+                    guard try await isSuitable() else { return await driver.close() }
+                    try await driver.run()
+                } catch {
+                    await driver.close()
+                    throw error
+                }
             } onCancel: {
                 self.driver.releaseNow()
             }
@@ -113,7 +122,7 @@ public final class Worker: Service {
         guard let redis else { return true }
         let passed: Bool? = try await stopSignal.unlessStopped { [options, logger] in
             try await Preflight(redis, logger: logger).check(
-                Preflight.worker(Keys(namespace: redis.namespace)),
+                Rights.worker(Keys(namespace: redis.namespace)),
                 allowsEviction: options.allowsEviction
             )
             return true

@@ -23,6 +23,8 @@ final class WorkerDriver: Sendable {
     private struct Stopping {
         var releaseTimer: Scheduled<Void>?
         var isReleasing = false
+        /// The worker has run: its event loop takes no more timers.
+        var isOver = false
     }
 
     /// How long the last reports may take when the worker leaves.
@@ -224,7 +226,21 @@ final class WorkerDriver: Sendable {
         logger.info("Quiet: claiming no more jobs")
     }
 
+    /// Closes the connections of a worker that did not get to work.
+    func close() async {
+        await link.close()
+    }
+
+    /// The worker's run is over, whatever ended it: a stop that comes after it has nothing to do.
+    func end() {
+        stopping.withLock { stopping in
+            stopping.isOver = true
+            stopping.releaseTimer?.cancel()
+        }
+    }
+
     func stop() {
+        guard !stopping.withLock({ $0.isOver }) else { return }
         stopSignal.stop()
         let running = machine.withLock { machine in
             machine.stop()
@@ -232,7 +248,7 @@ final class WorkerDriver: Sendable {
         }
         logger.info("Stopping: \(running) jobs are running")
         stopping.withLock { stopping in
-            guard stopping.releaseTimer == nil, !stopping.isReleasing else { return }
+            guard stopping.releaseTimer == nil, !stopping.isReleasing, !stopping.isOver else { return }
             stopping.releaseTimer = eventLoop.scheduleTask(in: TimeAmount(options.gracePeriod)) { self.releaseNow() }
         }
         wakeup.signal()
@@ -244,7 +260,7 @@ final class WorkerDriver: Sendable {
         let isFirst = stopping.withLock { stopping in
             stopping.releaseTimer?.cancel()
             defer { stopping.isReleasing = true }
-            return !stopping.isReleasing
+            return !stopping.isReleasing && !stopping.isOver
         }
         guard isFirst else { return }
         stopSignal.stop()

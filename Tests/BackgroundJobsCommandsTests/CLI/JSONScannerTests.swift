@@ -53,7 +53,9 @@ import Testing
             let text = (0..<Int.random(in: 1...7)).compactMap { _ in pieces.randomElement(using: &generator) }.joined()
             let data = Data(text.utf8)
             let isJSON = (try? JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed)) != nil
-            #expect((fault(text) == nil) == isJSON, "\(text)")
+            // Foundation lets a comma before a closing bracket pass; RFC 8259 does not.
+            let hasStrayComma = text.contains(/,\s*[\]}]/)
+            #expect((fault(text) == nil) == (isJSON && !hasStrayComma), "\(text)")
         }
     }
 }
