@@ -46,7 +46,7 @@ package final class RedisStore: Store {
         return try await send(pipeline)[0].orThrow()
     }
 
-    /// Runs a script; one that Redis has forgotten (a restart, SCRIPT FLUSH) is loaded and run again once.
+    /// Runs a script; one that Redis has forgotten (a restart, SCRIPT FLUSH) is loaded and run again.
     ///
     /// - Parameters:
     ///   - arguments: how many `append` adds behind the namespace.
@@ -56,14 +56,21 @@ package final class RedisStore: Store {
         arguments: Int,
         _ append: (inout Pipeline) -> Void
     ) async throws(BackgroundError) -> RESPValue {
-        if let digest = digests.withLock({ $0[script] }) {
-            let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
-            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
+        for _ in 0..<Self.loads {
+            if let digest = digests.withLock({ $0[script] }) {
+                let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
+                guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
+            }
+            let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
+            remember([script], [digest])
         }
-        let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
-        remember([script], [digest])
-        return try await send(call(script, digest, arguments: arguments, append), session: session)[0].orThrow()
+        return try await send(call(script, digest(script), arguments: arguments, append), session: session)[0].orThrow()
     }
+
+    /// How often a script is loaded for one call: somebody may flush them between loading and calling.
+    private static let loads = 10
+
+    private func digest(_ script: Script) -> String { digests.withLock { $0[script] ?? "" } }
 
     /// The call of a script that is known to have been loaded, as bytes; nil if it has not.
     func call(_ script: Script, arguments: Int, _ append: (inout Pipeline) -> Void) -> Pipeline? {

@@ -5,6 +5,11 @@ package struct Script: Sendable, Hashable {
     /// The file with its prelude in front.
     package var source: String
 
+    /// By the name alone: the source is long, and every call looks a script up.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+    }
+
     fileprivate init(_ name: String, _ parts: [UInt8]...) {
         self.name = name
         source = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")

@@ -235,8 +235,8 @@ package struct WorkerMachine: Sendable {
         }
         if call.claim.wanted > 0 {
             // IDs re-offered and not used may be used by a call that is still on its way.
-            let begun = Set(reply.jobs.map(\.attempt))
-            spare.append(contentsOf: call.claim.reoffered.filter { !begun.contains($0) })
+            let used = Set(reply.jobs.map(\.attempt) + reply.spent)
+            spare.append(contentsOf: call.claim.reoffered.filter { !used.contains($0) })
             paused = Set(reply.paused)
             lastClaimWasShort = reply.isShort
             if !reply.isShort { isHungry = true }
