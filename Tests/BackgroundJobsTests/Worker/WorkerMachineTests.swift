@@ -1,5 +1,6 @@
-@testable import BackgroundJobs
 import Testing
+
+@testable import BackgroundJobs
 
 /// Traces of the worker's loop.
 @Suite("The worker's machine")
