@@ -45,7 +45,8 @@ struct MemoryClaim {
     private mutating func regrant(_ state: inout MemoryState) {
         for queue in queues {
             for attempt in reoffered where state.isProcessing(attempt, queue) && offers.contains(attempt) {
-                guard let record = state.data.attempts[attempt], record["nod"] == voucher.node, let id = record["job"] else {
+                guard let record = state.data.attempts[attempt], record["nod"] == voucher.node, let id = record["job"]
+                else {
                     continue
                 }
                 state.data.attempts[attempt]?["wrk"] = "\(voucher.client)"

@@ -27,7 +27,8 @@ extension MemoryState {
 
     /// nil where nothing tells which queue the job waits in.
     mutating func dequeue(_ job: String) -> Dequeued? {
-        guard let record = data.jobs[job], record["que"] != nil || record["cls"] != nil, record["end"] != "Dequeued" else {
+        guard let record = data.jobs[job], record["que"] != nil || record["cls"] != nil, record["end"] != "Dequeued"
+        else {
             return .missing
         }
         if record.present("end") != nil { return .ended }

@@ -25,7 +25,8 @@ extension MemoryState {
     }
 
     private mutating func takeOver(_ attempt: String, needsJob: Bool, _ voucher: Voucher) -> Bool {
-        guard var record = data.attempts[attempt], record["nod"] == voucher.node, !needsJob || record["job"] != nil else {
+        guard var record = data.attempts[attempt], record["nod"] == voucher.node, !needsJob || record["job"] != nil
+        else {
             return false
         }
         record["wrk"] = "\(voucher.client)"
@@ -66,7 +67,8 @@ extension MemoryState {
         case .unreadable:
             return clear(attempt, condemned.queue, record)
         case .gone(let client, let node, let adoptions):
-            guard record["wrk"] == client, record["nod"] == node, record["ado"] ?? "" == adoptions, let job = record["job"]
+            guard record["wrk"] == client, record["nod"] == node, record["ado"] ?? "" == adoptions,
+                let job = record["job"]
             else { return Reaped(outcome: .spared, job: record["job"]) }
             return Reaped(outcome: endAsVanished(attempt, condemned.queue, job, record), job: job)
         }
@@ -108,7 +110,9 @@ extension MemoryState {
         let window = record.number("crw") ?? 72 * 3600 * 1000
         var faults = fate.faults
         for field in ["crm", "crw"] where record[field] != "all" || field == "crw" {
-            if let text = record[field], record.number(field) == nil { faults.append("\(field) was no number: \(text)") }
+            if let text = record[field], record.number(field) == nil {
+                faults.append("\(field) was no number: \(text)")
+            }
         }
         move(attempt, from: queue, to: fate.isToBeCancelled ? "ended" : "failed")
         data.attempts[attempt]?["err"] = fate.isToBeCancelled ? "Cancelled" : "Worker Timeout"

@@ -50,7 +50,8 @@ extension StoreSnapshot {
                 return found.count == 1 && found[0].hasPrefix("dead:") ? nil : "I1: job \(id) is dead, but in \(found)"
             case "Dequeued", "Cancelled":
                 // The ID may still be in a long list, from which a claim drops it.
-                return found.allSatisfy { lists[$0] != nil } ? nil : "I1: job \(id) ended as \(end ?? ""), but is in \(found)"
+                return found.allSatisfy { lists[$0] != nil }
+                    ? nil : "I1: job \(id) ended as \(end ?? ""), but is in \(found)"
             case nil where !hasSucceeded:
                 return found.count == 1 ? nil : "I1: job \(id) is in \(found.sorted())"
             default:

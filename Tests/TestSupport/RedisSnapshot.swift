@@ -97,7 +97,11 @@ extension StoreSnapshot {
             counters[name] = Dictionary(pairs.map { ($0.0, $0.1.int ?? -1) }, uniquingKeysWith: { first, _ in first })
         case ("hash", _):
             let fields = Dictionary(pairs.map { ($0.0, $0.1.bytes) }, uniquingKeysWith: { first, _ in first })
-            if kind == "jobs" { jobs[parts.last ?? ""] = Record(fields) } else { attempts[parts.last ?? ""] = Record(fields) }
+            if kind == "jobs" {
+                jobs[parts.last ?? ""] = Record(fields)
+            } else {
+                attempts[parts.last ?? ""] = Record(fields)
+            }
         case ("list", _): lists[name] = values.compactMap(\.text)
         case ("set", _): sets[name] = Set(values.compactMap(\.text))
         default:
@@ -111,11 +115,17 @@ extension StoreSnapshot {
     fileprivate func commands(_ prefix: String) -> [String: [[UInt8]]] {
         var commands: [String: [[UInt8]]] = [:]
         func write(_ name: String, _ command: String, _ arguments: [[UInt8]]) {
-            if !arguments.isEmpty { commands[prefix + name] = [Array(command.utf8), Array((prefix + name).utf8)] + arguments }
+            if !arguments.isEmpty {
+                commands[prefix + name] = [Array(command.utf8), Array((prefix + name).utf8)] + arguments
+            }
         }
         for (kind, records) in [("jobs:", jobs), ("attempts:", attempts)] {
             for (id, record) in records {
-                write(kind + id, "HSET", record.fields.sorted { $0.key < $1.key }.flatMap { [Array($0.key.utf8), $0.value] })
+                write(
+                    kind + id,
+                    "HSET",
+                    record.fields.sorted { $0.key < $1.key }.flatMap { [Array($0.key.utf8), $0.value] }
+                )
             }
         }
         for (name, ids) in lists { write(name, "RPUSH", ids.map { Array($0.utf8) }) }
@@ -124,7 +134,11 @@ extension StoreSnapshot {
             write(name, "ZADD", ranked(name).flatMap { [Array("\(sortedSets[name]?[$0] ?? 0)".utf8), Array($0.utf8)] })
         }
         for (name, fields) in counters {
-            write(name, "HSET", fields.sorted { $0.key < $1.key }.flatMap { [Array($0.key.utf8), Array("\($0.value)".utf8)] })
+            write(
+                name,
+                "HSET",
+                fields.sorted { $0.key < $1.key }.flatMap { [Array($0.key.utf8), Array("\($0.value)".utf8)] }
+            )
         }
         return commands
     }

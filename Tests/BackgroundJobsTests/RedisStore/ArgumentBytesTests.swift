@@ -8,8 +8,13 @@ import Testing
 @Suite("Arguments", .timeLimit(.minutes(2)))
 struct ArgumentBytesTests {
     private static let told: [[UInt8]] =
-        ["[]", "{}", #"{"a":[],"b":{}}"#, "9007199254740993", "123456789012345678901234567890", "-0", "1e999", "1.0", ""]
-        .map { Array($0.utf8) } + [Array(0...255), Array(repeating: 0, count: 3), [0xFF, 0xFE, 0x0D, 0x0A], [0xED, 0xA0, 0x80]]
+        [
+            "[]", "{}", #"{"a":[],"b":{}}"#, "9007199254740993", "123456789012345678901234567890", "-0", "1e999", "1.0",
+            "",
+        ]
+        .map { Array($0.utf8) } + [
+            Array(0...255), Array(repeating: 0, count: 3), [0xFF, 0xFE, 0x0D, 0x0A], [0xED, 0xA0, 0x80],
+        ]
 
     private static func random(_ count: Int) -> [[UInt8]] {
         var seed: UInt64 = 0x9E37_79B9_7F4A_7C15

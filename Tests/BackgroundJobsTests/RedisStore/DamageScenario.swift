@@ -70,7 +70,11 @@ struct DamageScenario: Sendable {
             return adopted.verdicts.values.contains { $0 != .yours && $0 != .never } || adopted.granted.count != 3
         case .reap:
             let condemned = jobs.map {
-                Condemned(queue: $0.queue, attempt: $0.attempt, judgement: .gone(client: "7", node: "node-1", adoptions: ""))
+                Condemned(
+                    queue: $0.queue,
+                    attempt: $0.attempt,
+                    judgement: .gone(client: "7", node: "node-1", adoptions: "")
+                )
             }
             return try await redis.reap(condemned).contains { $0.outcome != .ready }
         case .promote: return try await each { try await redis.promote($0, limit: 10).moved == 0 }

@@ -28,7 +28,9 @@ struct EnqueueFaultsTests {
         try await SharedRedis.withStore { redis in
             try await redis.send("SET", redis.keys.queues, "x")
             try await redis.enqueue([NewJob(id: "j", queue: "q", className: "C", arguments: [])])
-            #expect(try await redis.send("LRANGE", redis.keys.ready("q"), "0", "-1") == .array([.string(Array("j".utf8))]))
+            #expect(
+                try await redis.send("LRANGE", redis.keys.ready("q"), "0", "-1") == .array([.string(Array("j".utf8))])
+            )
         }
     }
 
@@ -55,12 +57,14 @@ struct EnqueueFaultsTests {
             _ = try await server.command("CLIENT", "PAUSE", "60000", "WRITE")
             async let enqueued: Void = redis.enqueue([NewJob(id: "j", queue: "q", className: "C", arguments: [])])
             // In a transaction (x) that is held up (b).
-            while try await server.command("CLIENT", "LIST", "ID", "\(id)").text?.contains(" flags=xb ") != true {}
+            while try await server.command("CLIENT", "LIST", "ID", "\(id)").text?.contains(" flags=xb") != true {}
             _ = try await server.command("CLIENT", "KILL", "ID", "\(id)")
             _ = try await server.command("CLIENT", "UNPAUSE")
             try await enqueued
             #expect(redis.client.session?.clientID != id)
-            #expect(try await redis.send("LRANGE", redis.keys.ready("q"), "0", "-1") == .array([.string(Array("j".utf8))]))
+            #expect(
+                try await redis.send("LRANGE", redis.keys.ready("q"), "0", "-1") == .array([.string(Array("j".utf8))])
+            )
         }
         await server.stop()
     }

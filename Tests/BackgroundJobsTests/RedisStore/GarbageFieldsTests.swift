@@ -10,9 +10,12 @@ struct GarbageFieldsTests {
         ["abc", "", "1e400", "-1", "1180591620717411303424", "nan", "0x10", "a\r\nb", "{}"].map { Array($0.utf8) }
         + [Array(repeating: 0x61, count: 10_000), Array(0...255)]
 
-    static let jobFields = ["que", "cls", "arg", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "dlv", "ret", "tmo"]
+    static let jobFields = [
+        "que", "cls", "arg", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "dlv", "ret", "tmo",
+    ]
     static let attemptFields = [
-        "sta", "job", "wrk", "que", "fin", "time", "err", "num", "prv", "nod", "ado", "dlv", "tmo", "crm", "crw", "msg", "out",
+        "sta", "job", "wrk", "que", "fin", "time", "err", "num", "prv", "nod", "ado", "dlv", "tmo", "crm", "crw", "msg",
+        "out",
     ]
 
     /// Promote and recover read no hash.
@@ -26,7 +29,13 @@ struct GarbageFieldsTests {
                     for id in data.jobs.keys where id.hasPrefix("q-") { data.jobs[id]?.fields[field] = garbage }
                 }
                 // A place in `dead` goes, also if nothing else says that the job has ended.
-                try await Self.check(scenario, verb, field, garbage, lost: field == "end" && verb == .trimDead ? ["I1"] : [])
+                try await Self.check(
+                    scenario,
+                    verb,
+                    field,
+                    garbage,
+                    lost: field == "end" && verb == .trimDead ? ["I1"] : []
+                )
             }
         }
     }
@@ -40,7 +49,13 @@ struct GarbageFieldsTests {
                 }
                 // Nothing tells whose an attempt was if its field `job` says something else, nor that it succeeded if there
                 // is an error: to remove that would cost a command for every job.
-                try await Self.check(scenario, verb, field, garbage, lost: ["job", "err"].contains(field) ? ["I1"] : [])
+                try await Self.check(
+                    scenario,
+                    verb,
+                    field,
+                    garbage,
+                    lost: ["job", "err"].contains(field) ? ["I1"] : []
+                )
             }
         }
     }

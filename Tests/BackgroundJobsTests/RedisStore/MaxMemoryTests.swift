@@ -44,7 +44,11 @@ struct MaxMemoryTests {
         let size = try await redis.send("DBSIZE").int
         for index in 0..<1000 {
             await #expect {
-                try await store.enqueue("refused\(index)", "too\(index)", due: index % 2 == 0 ? nil : .after(milliseconds: 9999))
+                try await store.enqueue(
+                    "refused\(index)",
+                    "too\(index)",
+                    due: index % 2 == 0 ? nil : .after(milliseconds: 9999)
+                )
             } throws: { error in
                 let error = error as? BackgroundError
                 return error?.code == .refused && error?.message.contains("OOM") == true
@@ -64,7 +68,13 @@ struct MaxMemoryTests {
         #expect(try await redis.promote("q", limit: 500).moved == 1)
         #expect(try await redis.recover(["hand"], in: "q") == ["hand"])
         #expect(try await redis.dequeue("j299") == .dequeued)
-        let trimmed = try await redis.trim(.failed, of: "q", keep: Retention(age: .zero, count: nil), limit: 500, from: 0)
+        let trimmed = try await redis.trim(
+            .failed,
+            of: "q",
+            keep: Retention(age: .zero, count: nil),
+            limit: 500,
+            from: 0
+        )
         #expect(trimmed.removed == 2)
         try await store.finish(jobs[4])
         var claimed = 0

@@ -38,7 +38,11 @@ struct UnknownFateTests {
             }
         }
         let client = RedisClient(
-            RedisConfiguration(url: try RedisURL(server.url), commandTimeout: .seconds(5), maximumBackoff: .milliseconds(20)),
+            RedisConfiguration(
+                url: try RedisURL(server.url),
+                commandTimeout: .seconds(5),
+                maximumBackoff: .milliseconds(20)
+            ),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         )

@@ -7,7 +7,8 @@ import Testing
 @Suite("Keys of a wrong type", .timeLimit(.minutes(5)))
 struct WrongTypesTests {
     static let types: [String: [String]] = [
-        "string": ["SET", "", "x"], "list": ["RPUSH", "", "x"], "set": ["SADD", "", "x"], "zset": ["ZADD", "", "1", "x"],
+        "string": ["SET", "", "x"], "list": ["RPUSH", "", "x"], "set": ["SADD", "", "x"],
+        "zset": ["ZADD", "", "1", "x"],
         "hash": ["HSET", "", "x", "y"], "stream": ["XADD", "", "*", "x", "y"],
     ]
 
@@ -44,7 +45,11 @@ struct WrongTypesTests {
         Key(name: "jobs:q-over3", type: "hash"),
     ]
 
-    @Test("what needs it is reported and nothing of it is half done; all else goes on", arguments: keys, DamageScenario.Verb.allCases)
+    @Test(
+        "what needs it is reported and nothing of it is half done; all else goes on",
+        arguments: keys,
+        DamageScenario.Verb.allCases
+    )
     func eachVerb(_ key: Key, _ verb: DamageScenario.Verb) async throws {
         for (type, command) in Self.types where type != key.type {
             try await DamageScenario.with { scenario in
@@ -60,7 +65,9 @@ struct WrongTypesTests {
                 if !Self.mayGo(key, verb) { #expect(after[name] == before[name], context) }
                 #expect(try await scenario.violations().subtracting(violations) == [], context)
                 if verb.mayThrow, key.reporters.contains(verb) {
-                    let own = { (image: [String: RESPValue]) in image.filter { $0.key.contains("q") && !$0.key.contains(":p") } }
+                    let own = { (image: [String: RESPValue]) in
+                        image.filter { $0.key.contains("q") && !$0.key.contains(":p") }
+                    }
                     let changed = own(after).filter { own(before)[$0.key] != $0.value }.keys
                     #expect(changed.isEmpty && own(after).count == own(before).count, context)
                 }

@@ -31,7 +31,10 @@ struct AdoptConformance {
         }
     }
 
-    @Test("offered IDs that were begun are granted with their jobs; the others were never begun", arguments: StoreKind.allCases)
+    @Test(
+        "offered IDs that were begun are granted with their jobs; the others were never begun",
+        arguments: StoreKind.allCases
+    )
     func offered(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", arguments: "[1]")
@@ -46,7 +49,10 @@ struct AdoptConformance {
         }
     }
 
-    @Test("an attempt of another node, or whose hash is gone, is lost and stays as it is", arguments: StoreKind.allCases)
+    @Test(
+        "an attempt of another node, or whose hash is gone, is lost and stays as it is",
+        arguments: StoreKind.allCases
+    )
     func notOurs(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I1", "I3"]) { store in
             try await store.enqueue("a", "b", "c")
@@ -64,7 +70,10 @@ struct AdoptConformance {
         }
     }
 
-    @Test("an attempt is granted although its job's hash is gone, and those behind it too", arguments: StoreKind.allCases)
+    @Test(
+        "an attempt is granted although its job's hash is gone, and those behind it too",
+        arguments: StoreKind.allCases
+    )
     func jobGone(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b")

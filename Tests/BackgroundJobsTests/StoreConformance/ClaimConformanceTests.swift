@@ -4,7 +4,10 @@ import Testing
 
 @Suite("Conformance: claim", .timeLimit(.minutes(2)))
 struct ClaimConformance {
-    @Test("a claim writes the attempt with all its fields and the job's count and last attempt", arguments: StoreKind.allCases)
+    @Test(
+        "a claim writes the attempt with all its fields and the job's count and last attempt",
+        arguments: StoreKind.allCases
+    )
     func fields(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("j", arguments: #"{"n":[1]}"#)
@@ -23,7 +26,11 @@ struct ClaimConformance {
             #expect(claimed.jobs == [expected])
             let attempt = try #require(try await store.attempt("x"))
             #expect(Set(attempt.fields.keys) == ["sta", "job", "wrk", "que", "nod", "num"])
-            #expect([attempt["job"], attempt["wrk"], attempt["que"], attempt["nod"], attempt["num"]] == ["j", "7", "q", "node-1", "1"])
+            #expect(
+                [attempt["job"], attempt["wrk"], attempt["que"], attempt["nod"], attempt["num"]] == [
+                    "j", "7", "q", "node-1", "1",
+                ]
+            )
             #expect(try #require(attempt.number("sta")) >= queuedAt)
             let job = try #require(try await store.job("j"))
             #expect(job["att"] == "1" && job["las"] == "x")
@@ -100,7 +107,12 @@ struct ClaimConformance {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c", "d")
             let lost = try await store.claim(2, offered: ["x", "y"])
-            let again = try await store.claim(2, reoffered: ["x", "y"], offered: [], as: Voucher(node: "node-1", client: 8))
+            let again = try await store.claim(
+                2,
+                reoffered: ["x", "y"],
+                offered: [],
+                as: Voucher(node: "node-1", client: 8)
+            )
             #expect(again.jobs == lost.jobs)
             #expect(again.spent == [])
             #expect(try await store.attempt("x")?["wrk"] == "8")
@@ -111,14 +123,22 @@ struct ClaimConformance {
         }
     }
 
-    @Test("an ID of another node, or whose attempt has ended, is not used again and is told of", arguments: StoreKind.allCases)
+    @Test(
+        "an ID of another node, or whose attempt has ended, is not used again and is told of",
+        arguments: StoreKind.allCases
+    )
     func spent(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b")
             let jobs = try await store.claim(2, offered: ["x", "y"]).jobs
             try await store.finish(jobs[0])
             let before = try await store.snapshot()
-            let other = try await store.claim(2, reoffered: ["x", "y"], offered: [], as: Voucher(node: "node-2", client: 9))
+            let other = try await store.claim(
+                2,
+                reoffered: ["x", "y"],
+                offered: [],
+                as: Voucher(node: "node-2", client: 9)
+            )
             #expect(other.jobs == [])
             #expect(Set(other.spent) == ["x", "y"])
             #expect(try await store.snapshot() == before)
@@ -138,7 +158,10 @@ struct ClaimConformance {
         }
     }
 
-    @Test("copies of an ID are dropped, within a claim, while it runs, and after it succeeded", arguments: StoreKind.allCases)
+    @Test(
+        "copies of an ID are dropped, within a claim, while it runs, and after it succeeded",
+        arguments: StoreKind.allCases
+    )
     func duplicates(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("j", "k")

@@ -4,7 +4,10 @@ import Testing
 
 @Suite("Conformance: claiming what is damaged", .timeLimit(.minutes(2)))
 struct DamagedClaimConformance {
-    @Test("an ID without a hash is recorded as an attempt that never began, and the next one is taken", arguments: StoreKind.allCases)
+    @Test(
+        "an ID without a hash is recorded as an attempt that never began, and the next one is taken",
+        arguments: StoreKind.allCases
+    )
     func missingHash(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("good")
@@ -13,7 +16,9 @@ struct DamagedClaimConformance {
             #expect(claimed.jobs.map(\.attempt) == ["y"])
             #expect(claimed.notices.count == 2)
             let attempt = try #require(try await store.attempt("x"))
-            #expect(Set(attempt.fields.keys) == ["sta", "job", "wrk", "que", "nod", "num", "fin", "time", "err", "msg"])
+            #expect(
+                Set(attempt.fields.keys) == ["sta", "job", "wrk", "que", "nod", "num", "fin", "time", "err", "msg"]
+            )
             #expect(attempt["err"] == "Job Not Found" && attempt["num"] == "0" && attempt["job"] == "none")
             #expect(try await store.ranked("failed:q") == ["x"])
             #expect(try await store.set("processing:q") == ["y"])
@@ -40,7 +45,11 @@ struct DamagedClaimConformance {
         }
     }
 
-    @Test("a job that has ended is dropped", arguments: StoreKind.allCases, ["Dead", "Cancelled", "Discarded", "Completed"])
+    @Test(
+        "a job that has ended is dropped",
+        arguments: StoreKind.allCases,
+        ["Dead", "Cancelled", "Discarded", "Completed"]
+    )
     func ended(_ kind: StoreKind, _ end: String) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I1"]) { store in
             try await store.enqueue("over", "good")

@@ -65,7 +65,11 @@ struct EnqueueConformance {
         }
     }
 
-    @Test("dequeue takes a job out of wherever it waits", arguments: StoreKind.allCases, ["ready", "scheduled", "handoff", "suspects"])
+    @Test(
+        "dequeue takes a job out of wherever it waits",
+        arguments: StoreKind.allCases,
+        ["ready", "scheduled", "handoff", "suspects"]
+    )
     func dequeue(_ kind: StoreKind, _ place: String) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c")
@@ -104,7 +108,10 @@ struct EnqueueConformance {
         }
     }
 
-    @Test("in a list beyond 10,000 a job is marked, and the claim that meets it drops both", arguments: StoreKind.allCases)
+    @Test(
+        "in a list beyond 10,000 a job is marked, and the claim that meets it drops both",
+        arguments: StoreKind.allCases
+    )
     func dequeueFromLongList(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             for start in stride(from: 0, to: 10_001, by: 1000) {

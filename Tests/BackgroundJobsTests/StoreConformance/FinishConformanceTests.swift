@@ -71,7 +71,11 @@ struct FinishConformance {
         }
     }
 
-    @Test("a second finish changes nothing and is answered done", arguments: StoreKind.allCases, table.map(\.ending) + [.completed])
+    @Test(
+        "a second finish changes nothing and is answered done",
+        arguments: StoreKind.allCases,
+        table.map(\.ending) + [.completed]
+    )
     func twice(_ kind: StoreKind, _ ending: Ending) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("j")
@@ -85,7 +89,11 @@ struct FinishConformance {
         }
     }
 
-    @Test("a finish of what a watcher ended is answered lost", arguments: StoreKind.allCases, table.map(\.ending) + [.completed])
+    @Test(
+        "a finish of what a watcher ended is answered lost",
+        arguments: StoreKind.allCases,
+        table.map(\.ending) + [.completed]
+    )
     func lost(_ kind: StoreKind, _ ending: Ending) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("j")
@@ -119,7 +127,10 @@ struct FinishConformance {
         }
     }
 
-    @Test("whatever ends an attempt that is to be cancelled, but success, ends it as cancelled", arguments: StoreKind.allCases)
+    @Test(
+        "whatever ends an attempt that is to be cancelled, but success, ends it as cancelled",
+        arguments: StoreKind.allCases
+    )
     func cancelFlag(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("failed", "released", "reaped", "completed")
@@ -145,7 +156,10 @@ struct FinishConformance {
         }
     }
 
-    @Test("release goes to the head, so that several keep their order when released from the last", arguments: StoreKind.allCases)
+    @Test(
+        "release goes to the head, so that several keep their order when released from the last",
+        arguments: StoreKind.allCases
+    )
     func release(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c")
@@ -167,7 +181,10 @@ struct FinishConformance {
         }
     }
 
-    @Test("an attempt whose job is gone, has ended, or runs elsewhere ends alone, and that is told of", arguments: StoreKind.allCases)
+    @Test(
+        "an attempt whose job is gone, has ended, or runs elsewhere ends alone, and that is told of",
+        arguments: StoreKind.allCases
+    )
     func jobGone(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I1", "I2"]) { store in
             try await store.enqueue("gone", "over", "twice")
@@ -202,7 +219,13 @@ struct FinishConformance {
                 data.jobs["k"]?["ers"] = "4"
             }
             let finishes = jobs.map {
-                Finish(attempt: $0.attempt, queue: "q", job: $0.id, milliseconds: 1, ending: .failed(error: "E", message: ""))
+                Finish(
+                    attempt: $0.attempt,
+                    queue: "q",
+                    job: $0.id,
+                    milliseconds: 1,
+                    ending: .failed(error: "E", message: "")
+                )
             }
             let exchange = try await store.store.exchange(finishes, .none, as: StoreUnderTest.voucher)
             #expect(exchange.notices.count == 1)

@@ -7,7 +7,9 @@ struct MemoryStoreTests {
     @Test("its clock stands where it is set, and tombstones and minutes go with the time")
     func clock() async throws {
         let memory = MemoryStore(now: 6_000_000)
-        try await memory.enqueue([NewJob(id: "j", queue: "q", className: "C", arguments: [], due: .after(milliseconds: 5))])
+        try await memory.enqueue([
+            NewJob(id: "j", queue: "q", className: "C", arguments: [], due: .after(milliseconds: 5))
+        ])
         #expect(try await memory.promote("q", limit: 1) == Promotion(moved: 0, wait: 5))
         memory.advance(by: .milliseconds(5))
         #expect(memory.now == 6_000_005)

@@ -4,7 +4,10 @@ import Testing
 
 @Suite("Conformance: promote, recover, give back", .timeLimit(.minutes(2)))
 struct MovingConformance {
-    @Test("what is due goes to the tail of ready in the order of its times, so many at most", arguments: StoreKind.allCases)
+    @Test(
+        "what is due goes to the tail of ready in the order of its times, so many at most",
+        arguments: StoreKind.allCases
+    )
     func promote(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("ready", "c", "b", "a", "later")
@@ -41,7 +44,9 @@ struct MovingConformance {
             try await store.store.enqueue(
                 ids.map { NewJob(id: $0, queue: "q", className: "C", arguments: [], due: .after(milliseconds: 60_000)) }
             )
-            try await store.edit { data in data.sortedSets["scheduled:q"] = data.sortedSets["scheduled:q"]?.mapValues { _ in 7 } }
+            try await store.edit { data in
+                data.sortedSets["scheduled:q"] = data.sortedSets["scheduled:q"]?.mapValues { _ in 7 }
+            }
             var moves: [Int] = []
             repeat { moves.append(try await store.store.promote("q", limit: 500).moved) } while moves.last != 0
             #expect(moves == [500, 500, 200, 0])
@@ -66,7 +71,10 @@ struct MovingConformance {
         }
     }
 
-    @Test("totals and this minute's figures count alike; waiting and running stand in the minute alone", arguments: StoreKind.allCases)
+    @Test(
+        "totals and this minute's figures count alike; waiting and running stand in the minute alone",
+        arguments: StoreKind.allCases
+    )
     func statistics(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c")

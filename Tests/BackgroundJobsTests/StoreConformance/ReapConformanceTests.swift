@@ -6,7 +6,10 @@ import Testing
 struct ReapConformance {
     private static let hour: Int64 = 3_600_000
 
-    @Test("a vanished worker's attempt fails without an end, and its job goes to the head of ready", arguments: StoreKind.allCases)
+    @Test(
+        "a vanished worker's attempt fails without an end, and its job goes to the head of ready",
+        arguments: StoreKind.allCases
+    )
     func firstCrash(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("j", "next")

@@ -129,7 +129,14 @@ struct StoreUnderTest: Sendable {
     func enqueue(_ ids: String..., queue: String = "q", due: NewJob.Due? = nil, arguments: String = "{}") async throws {
         try await store.enqueue(
             ids.map {
-                NewJob(id: $0, queue: queue, className: "C", arguments: Array(arguments.utf8), due: due, isIDChosen: false)
+                NewJob(
+                    id: $0,
+                    queue: queue,
+                    className: "C",
+                    arguments: Array(arguments.utf8),
+                    due: due,
+                    isIDChosen: false
+                )
             }
         )
     }
@@ -169,7 +176,9 @@ struct StoreUnderTest: Sendable {
 
     /// Reports the end of an attempt; nil: it was written.
     @discardableResult
-    func finish(_ job: ClaimedJob, _ ending: Ending = .completed, after milliseconds: Double = 1.5) async throws -> Verdict? {
+    func finish(_ job: ClaimedJob, _ ending: Ending = .completed, after milliseconds: Double = 1.5) async throws
+        -> Verdict?
+    {
         let finish = Finish(
             attempt: job.attempt,
             queue: job.queue,

@@ -25,18 +25,33 @@ struct TrimConformance {
         return jobs
     }
 
-    @Test("the oldest beyond the number go, with their jobs, which stay as tombstones", arguments: StoreKind.allCases, TrimmedSet.allCases)
+    @Test(
+        "the oldest beyond the number go, with their jobs, which stay as tombstones",
+        arguments: StoreKind.allCases,
+        TrimmedSet.allCases
+    )
     func byCount(_ kind: StoreKind, _ set: TrimmedSet) async throws {
         try await StoreUnderTest.with(kind) { store in
             let jobs = try await fill(store, set)
             let keep = Retention(age: nil, count: 3)
-            #expect(try await store.store.trim(set, of: "q", keep: keep, limit: 1, from: 0) == Trimmed(removed: 1, kept: 0, hasMore: true))
-            #expect(try await store.store.trim(set, of: "q", keep: keep, limit: 500, from: 0) == Trimmed(removed: 1, kept: 0, hasMore: false))
-            #expect(try await store.store.trim(set, of: "q", keep: keep, limit: 500, from: 0) == Trimmed(removed: 0, kept: 0, hasMore: false))
+            #expect(
+                try await store.store.trim(set, of: "q", keep: keep, limit: 1, from: 0)
+                    == Trimmed(removed: 1, kept: 0, hasMore: true)
+            )
+            #expect(
+                try await store.store.trim(set, of: "q", keep: keep, limit: 500, from: 0)
+                    == Trimmed(removed: 1, kept: 0, hasMore: false)
+            )
+            #expect(
+                try await store.store.trim(set, of: "q", keep: keep, limit: 500, from: 0)
+                    == Trimmed(removed: 0, kept: 0, hasMore: false)
+            )
             let snapshot = try await store.snapshot()
             #expect(snapshot.ranked("\(set.rawValue):q") == jobs[2...].map { set == .dead ? $0.id : $0.attempt })
             #expect(Set(snapshot.attempts.keys) == Set(jobs[2...].map(\.attempt)))
-            let ends: [TrimmedSet: String] = [.completed: "Completed", .failed: "Discarded", .ended: "Cancelled", .dead: "Dead"]
+            let ends: [TrimmedSet: String] = [
+                .completed: "Completed", .failed: "Discarded", .ended: "Cancelled", .dead: "Dead",
+            ]
             for job in jobs[..<2] {
                 #expect(snapshot.jobs[job.id]?["end"] == ends[set])
                 #expect((290_000...300_000).contains(try #require(try await store.timeToLive(ofJob: job.id))))
@@ -52,7 +67,13 @@ struct TrimConformance {
             let keep = Retention(age: .seconds(150), count: 4)
             #expect(try await store.store.trim(set, of: "q", keep: keep, limit: 500, from: 0).removed == 3)
             #expect(try await store.ranked("\(set.rawValue):q") == jobs[3...].map { set == .dead ? $0.id : $0.attempt })
-            let nothing = try await store.store.trim(set, of: "q", keep: Retention(age: nil, count: nil), limit: 500, from: 0)
+            let nothing = try await store.store.trim(
+                set,
+                of: "q",
+                keep: Retention(age: nil, count: nil),
+                limit: 500,
+                from: 0
+            )
             #expect(nothing == Trimmed(removed: 0, kept: 0, hasMore: false))
             #expect(try await store.store.trim(set, of: "q", keep: Self.all, limit: 500, from: 0).removed == 2)
             #expect(try await store.snapshot().attempts == [:])
@@ -88,7 +109,10 @@ struct TrimConformance {
         }
     }
 
-    @Test("a dead job's last attempt stays until its place in dead goes, and then the whole chain goes", arguments: StoreKind.allCases)
+    @Test(
+        "a dead job's last attempt stays until its place in dead goes, and then the whole chain goes",
+        arguments: StoreKind.allCases
+    )
     func deadChain(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("dead", "other")
@@ -103,7 +127,13 @@ struct TrimConformance {
                 data.sortedSets["failed:q"]?[last.attempt] = 1
                 data.sortedSets["failed:q"]?[other.attempt] = now + 60_000
             }
-            let kept = try await store.store.trim(.failed, of: "q", keep: Retention(age: nil, count: 0), limit: 1, from: 0)
+            let kept = try await store.store.trim(
+                .failed,
+                of: "q",
+                keep: Retention(age: nil, count: 0),
+                limit: 1,
+                from: 0
+            )
             #expect(kept == Trimmed(removed: 0, kept: 1, hasMore: true))
             #expect(try await store.attempt(last.attempt) != nil)
             #expect(try await store.store.trim(.dead, of: "q", keep: Self.all, limit: 500, from: 0).removed == 1)
