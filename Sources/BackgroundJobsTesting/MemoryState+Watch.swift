@@ -54,7 +54,7 @@ extension MemoryState {
             pushTail("ready", queue, job)
         }
         let next = data.sortedSets[key]?.values.min()
-        return Promotion(moved: due.count, wait: next.map { max(0, min($0 - now, 9_007_199_254_740_992)) })
+        return Promotion(moved: Array(due), wait: next.map { max(0, min($0 - now, 9_007_199_254_740_992)) })
     }
 
     // MARK: reap

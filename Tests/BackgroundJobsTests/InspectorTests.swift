@@ -68,13 +68,22 @@ import Testing
             expected.failed = 1
             expected.dead = 1
             expected.suspects = 1
-            expected.jobsPerSecond = 2
+            expected.jobsPerSecond = status.queues[0].jobsPerSecond
             expected.isPaused = true
             expected.oldestReadyAge = status.queues[0].oldestReadyAge
             #expect(status.queues == [expected, QueueStatus(name: "low")])
             let age = try #require(status.queues[0].oldestReadyAge)
             #expect(age >= .zero && age < .seconds(30))
             #expect(status.watchers == 0)
+
+            // Two within the last second; on a machine that is too slow to ask in time, asked again.
+            var rates: [Int] = []
+            while rates.last != 2, rates.count < 50 {
+                let now = try await inspector.status().time.milliseconds
+                _ = try await server.command("ZADD", "t:completed:high", "\(now)", "d", "\(now)", "e")
+                rates.append(try await inspector.status(queues: ["high"]).queues[0].jobsPerSecond)
+            }
+            #expect(rates.last == 2)
             #expect(try await inspector.queues() == ["high"])
         }
     }

@@ -272,11 +272,12 @@ package struct Adopted: Sendable, Equatable {
 
 /// What a step of promotion did.
 package struct Promotion: Sendable, Equatable {
-    package var moved: Int
+    /// The jobs that went to `ready`, in order.
+    package var moved: [String]
     /// Ms until the next one is due (0: more are due now); nil if nothing is scheduled.
     package var wait: Int64?
 
-    package init(moved: Int, wait: Int64?) {
+    package init(moved: [String], wait: Int64?) {
         self.moved = moved
         self.wait = wait
     }

@@ -273,8 +273,9 @@ package struct WorkerMachine: Sendable {
         guard let index = calls.firstIndex(where: { $0.number == number }) else { return }
         takeBack(calls.remove(at: index), failure)
         switch failure {
-        case .refused: postpone(now: now)
-        case .notSent, .unanswered: isLinked = false
+        // Not sent: the connection is just being lost, of which the link tells, or adopted and about to be ready.
+        case .refused, .notSent: postpone(now: now)
+        case .unanswered: isLinked = false
         }
     }
 

@@ -77,7 +77,7 @@ struct DamageScenario: Sendable {
                 )
             }
             return try await redis.reap(condemned).contains { $0.outcome != .ready }
-        case .promote: return try await each { try await redis.promote($0, limit: 10).moved == 0 }
+        case .promote: return try await each { try await redis.promote($0, limit: 10).moved.isEmpty }
         case .recover: return try await each { try await redis.recover(["\($0)-hand"], in: $0).isEmpty }
         case .dequeue: return try await each { try await redis.dequeue("\($0)-wait") != .dequeued }
         case .trimCompleted: return try await trim(.completed)

@@ -10,10 +10,10 @@ struct MemoryStoreTests {
         try await memory.enqueue([
             NewJob(id: "j", queue: "q", className: "C", arguments: [], due: .after(milliseconds: 5))
         ])
-        #expect(try await memory.promote("q", limit: 1) == Promotion(moved: 0, wait: 5))
+        #expect(try await memory.promote("q", limit: 1) == Promotion(moved: [], wait: 5))
         memory.advance(by: .milliseconds(5))
         #expect(memory.now == 6_000_005)
-        #expect(try await memory.promote("q", limit: 1) == Promotion(moved: 1, wait: nil))
+        #expect(try await memory.promote("q", limit: 1) == Promotion(moved: ["j"], wait: nil))
         let claim = Claim(wanted: 1, queues: ["q"], offered: ["a"])
         let voucher = Voucher(node: "n", client: 1)
         _ = try await memory.exchange([], claim, as: voucher)

@@ -1,5 +1,6 @@
-@testable import BackgroundJobs
 import Testing
+
+@testable import BackgroundJobs
 
 /// Traces: what a watcher saw at its looks, and what it must conclude.
 @Suite("The judge")

@@ -1,5 +1,6 @@
-@testable import BackgroundJobs
 import Testing
+
+@testable import BackgroundJobs
 
 /// Traces of the worker's loop.
 @Suite("The worker's machine")
@@ -153,6 +154,19 @@ struct WorkerMachineTests {
         #expect(later <= now + .milliseconds(50))
         let second = try call(machine.next(now: later))
         #expect(Set(second.claim.reoffered) == Set(first.claim.offered))
+    }
+
+    @Test("does not wait for another adoption when its first call came before the connection was ready")
+    func notSent() throws {
+        let machine = try linked(fibers: 2)
+        let first = try call(machine.next(now: now))
+        machine.failed(first.number, .notSent, now: now)
+        guard case .sleep(until: let later?) = machine.next(now: now) else {
+            Issue.record("expected a pause that ends")
+            return
+        }
+        let second = try call(machine.next(now: later))
+        #expect(second.claim.reoffered == first.claim.offered)
     }
 
     @Test("keeps an end that can't be recorded, and its fiber with it")
