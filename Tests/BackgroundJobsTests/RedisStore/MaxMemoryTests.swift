@@ -65,7 +65,7 @@ struct MaxMemoryTests {
         let adoption = Adoption(queues: ["q"], attempts: [(jobs[4].attempt, "q")], offered: ["new"])
         let adopted = try await redis.adopt(adoption, as: Voucher(node: "node-1", client: 8))
         #expect(adopted.verdicts == [jobs[4].attempt: .yours, "new": .never])
-        #expect(try await redis.promote("q", limit: 500).moved == 1)
+        #expect(try await redis.promote("q", limit: 500).moved == ["later"])
         #expect(try await redis.recover(["hand"], in: "q") == ["hand"])
         #expect(try await redis.dequeue("j299") == .dequeued)
         let trimmed = try await redis.trim(
