@@ -93,9 +93,16 @@ let package = Package(
             name: "BackgroundJobsCommandsTests",
             dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness"]
         ),
+        .executableTarget(
+            name: "test-worker",
+            dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
+            path: "Tests/TestWorker"
+        ),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["BackgroundJobs", "TestSupport", "bg-worker", "bg-watcher", "bg-cli"]
+            dependencies: [
+                "BackgroundJobs", "BackgroundRedis", "TestSupport", "bg-worker", "bg-watcher", "bg-cli", "test-worker",
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]
