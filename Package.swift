@@ -18,6 +18,8 @@ let package = Package(
         .library(name: "BackgroundJobs", targets: ["BackgroundJobs"]),
         .library(name: "BackgroundJobsTesting", targets: ["BackgroundJobsTesting"]),
         .library(name: "BackgroundJobsCommands", targets: ["BackgroundJobsCommands"]),
+        // Not for users: what Benchmarks/ needs of the inside.
+        .library(name: "_BackgroundJobsBenchmarking", targets: ["BackgroundJobsBenchmarking"]),
         .executable(name: "bg-worker", targets: ["bg-worker"]),
         .executable(name: "bg-watcher", targets: ["bg-watcher"]),
         .executable(name: "bg-cli", targets: ["bg-cli"]),
@@ -69,6 +71,15 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+        .target(
+            name: "BackgroundJobsBenchmarking",
+            dependencies: [
+                "BackgroundJobs",
+                "BackgroundRedis",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: nio),
             ]
         ),
         .executableTarget(name: "bg-worker", dependencies: ["BackgroundJobsCommands"], path: "cli/bg-worker"),

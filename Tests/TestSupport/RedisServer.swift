@@ -50,7 +50,7 @@ package final class RedisServer: Sendable {
     /// Starts a server and waits until it answers.
     ///
     /// - Parameters:
-    ///   - options: More configuration, such as `["--appendonly yes"]` or `["--appendonly", "yes"]`.
+    ///   - options: More configuration, such as `["--appendonly yes"]`, split at spaces if it begins with `--`.
     ///   - tcp: Whether it listens on a TCP port too.
     package static func start(options: [String] = [], tcp: Bool = true) async throws -> RedisServer {
         let server = try RedisServer(options: options, tcp: tcp)
@@ -131,7 +131,7 @@ package final class RedisServer: Sendable {
             [
                 "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory,
                 "--save", "", "--appendonly", "no", "--logfile", directory + "/redis.log", "--daemonize", "no",
-            ] + options.flatMap { $0.hasPrefix("--") ? Self.words($0) : [$0] }
+            ] + options.flatMap { $0.hasPrefix("--") ? $0.split(separator: " ").map(String.init) : [$0] }
         let process = Process()
         let lifeline = Pipe()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
@@ -154,34 +154,40 @@ package final class RedisServer: Sendable {
         try await waitUntilReady(process)
     }
 
-    /// A server that loads its data is ready: tests of loading want to see it.
+    /// A server that loads its data is ready, for a test of loading wants to see it: any reply will do.
     private func waitUntilReady(_ process: Process) async throws {
         for _ in 0..<1500 {
-            guard process.isRunning else { break }
-            if FileManager.default.fileExists(atPath: socketPath), Self.accepts(socketPath) { return }
+            guard !Self.hasExited(process.processIdentifier) else { break }
+            if Self.answers(socketPath) { return }
             try await Task.sleep(for: .milliseconds(10))
         }
         let log = (try? String(contentsOfFile: directory + "/redis.log", encoding: .utf8)) ?? "no log"
+        kill()
         throw Failure(description: "redis-server did not start: \(log.suffix(2000))")
     }
 
-    private static func accepts(_ path: String) -> Bool {
+    private static func answers(_ path: String) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
+        var patience = timeval(tv_sec: 1, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        return withUnsafePointer(to: &address) { pointer in
+        let isConnected = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
             }
         }
+        var byte: UInt8 = 0
+        return isConnected && send(descriptor, "PING\r\n", 6, Int32(MSG_NOSIGNAL)) == 6
+            && read(descriptor, &byte, 1) == 1
     }
 
-    /// "--appendonly yes" in one string is two arguments; a value of its own may hold spaces.
-    private static func words(_ option: String) -> [String] {
-        guard let space = option.firstIndex(of: " ") else { return [option] }
-        return [String(option[..<space]), String(option[space...].dropFirst())]
+    /// Foundation does not see it as long as the reader of the lifeline lives.
+    private static func hasExited(_ pid: Int32) -> Bool {
+        var info = siginfo_t()
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_signo != 0
     }
 
     private static func find(_ program: String) throws -> String {

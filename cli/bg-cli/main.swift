@@ -1,1 +1,3 @@
-print("placeholder")
+import BackgroundJobsCommands
+
+await BackgroundCLI.runAndExit()

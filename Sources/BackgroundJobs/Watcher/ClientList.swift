@@ -5,6 +5,8 @@ package struct ListedClient: Sendable, Equatable {
     package var database: Int
     /// Whole seconds since it last sent something.
     package var idle: Int
+    /// Whole seconds since it connected.
+    package var age = 0
 }
 
 /// The reply of `CLIENT LIST`. Each line has fields `name=value` with spaces between; which fields there are differs from
@@ -28,6 +30,8 @@ package enum ClientList {
                 client.database = Int(clamping: number(value) ?? 0)
             } else if field[..<equals].elementsEqual("idle".utf8) {
                 client.idle = Int(clamping: number(value) ?? 0)
+            } else if field[..<equals].elementsEqual("age".utf8) {
+                client.age = Int(clamping: number(value) ?? 0)
             }
         }
         guard let id else { return nil }

@@ -11,7 +11,7 @@ import Foundation
 /// | 64 | the command line can't be understood (`EX_USAGE`) |
 /// | 69 | no Redis (`EX_UNAVAILABLE`) |
 /// | 77 | not permitted (`EX_NOPERM`) |
-public struct CommandFailure: Sendable, Hashable {
+public struct CommandFailure: Error, Sendable, Hashable {
     /// The exit code.
     public var code: Int32
     /// What is said; nil: nothing.
@@ -20,6 +20,8 @@ public struct CommandFailure: Sendable, Hashable {
     /// What an error means for a program. The message is one line, and holds neither a stack trace nor a password.
     public init(_ error: any Error) {
         switch error {
+        case let failure as CommandFailure:
+            self = failure
         case let exit as ExitCode:
             self.init(code: exit.rawValue)
         case is StandardStream.Closed:

@@ -5,6 +5,9 @@ final class RESPBuilder {
         var elements: [RESPValue] = []
     }
 
+    /// What the reader of hiredis 0.14 takes: an array and seven within. Later ones have no limit.
+    private static let maximumDepth = 8
+
     private var arrays: [PartialArray] = []
     private var reply: RESPValue?
 
@@ -23,6 +26,7 @@ final class RESPBuilder {
 
     /// Begins an array. Nothing is reserved for it: the count is a claim of the server, the elements are not.
     func beginArray(_ count: Int) {
+        guard arrays.count < Self.maximumDepth else { return refuse("arrays nested too deep") }
         if count == 0 { return add(.array([])) }
         arrays.append(PartialArray(missing: count))
     }

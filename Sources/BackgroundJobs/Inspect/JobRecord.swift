@@ -1,0 +1,118 @@
+public import Foundation
+
+/// A job as it is in Redis.
+///
+/// Read leniently: a field that is missing, or that holds no number where one belongs, is nil.
+public struct JobRecord: Sendable, Hashable, Encodable {
+    /// The job's ID.
+    public var id: String
+    /// Where it is.
+    public var state = JobState.unknown
+    /// The queue (`que`).
+    public var queue: String?
+    /// The class name (`cls`).
+    public var className: String?
+    /// The arguments (`arg`), by convention a JSON object. Lists leave out those of more than 4 KiB.
+    public var arguments: FieldValue?
+    /// How many bytes the arguments have.
+    public var argumentsSize: Int
+    /// When it was queued (`qat`).
+    public var queuedAt: Date?
+    /// When it is, or was, to be processed (`pat`); nil: at once.
+    public var processAt: Date?
+    /// How many attempts were begun (`att`).
+    public var attempts: Int
+    /// The ID of the last attempt (`las`).
+    public var lastAttempt: String?
+    /// How many attempts failed (`ers`).
+    public var errors: Int
+    /// How many workers vanished with it (`crs`).
+    public var crashes: Int
+    /// When the first of them did, within the crash window (`crt`).
+    public var firstCrashAt: Date?
+    /// How it ended for good (`end`).
+    public var end: String?
+    /// Whether its cancellation was asked for (`cnl`).
+    public var isCancelRequested: Bool
+    /// How many retries it may have (`ret`); nil: the worker's default.
+    public var retries: Int?
+    /// How long an attempt may take (`tmo`); nil: the worker's default.
+    public var timeLimit: Duration?
+    /// `amo` where it is to be run at most once (`dlv`).
+    public var delivery: String?
+    /// The digest of its uniqueness lock (`unq`).
+    public var uniqueDigest: String?
+    /// The fields that are not of the protocol, and those that can't be read. Lists leave them out.
+    public var otherFields: [String: FieldValue]
+
+    /// The fields that lists ask for.
+    static let listed = [
+        "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "tmo", "dlv", "unq",
+    ]
+
+    init(id: String, _ fields: HashFields) {
+        var fields = fields
+        self.id = id
+        queue = fields.text("que")
+        className = fields.text("cls")
+        arguments = fields.value("arg")
+        argumentsSize = arguments?.bytes.count ?? 0
+        queuedAt = fields.date("qat")
+        processAt = fields.date("pat")
+        attempts = fields.int("att") ?? 0
+        lastAttempt = fields.text("las")
+        errors = fields.int("ers") ?? 0
+        crashes = fields.int("crs") ?? 0
+        firstCrashAt = fields.date("crt")
+        end = fields.text("end")
+        isCancelRequested = fields.text("cnl") == "1"
+        retries = fields.int("ret")
+        timeLimit = fields.duration("tmo")
+        delivery = fields.text("dlv")
+        uniqueDigest = fields.text("unq")
+        otherFields = fields.rest()
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id, state, due, queue, arguments, argumentsSize, queuedAt, processAt, attempts, lastAttempt, errors,
+            crashes
+        case className = "class"
+        case firstCrashAt, end, isCancelRequested, retries, timeLimitMilliseconds, delivery, uniqueDigest, otherFields
+    }
+
+    /// Writes the record; the state as its name, with `due` where it is scheduled.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(state.name, forKey: .state)
+        if case .scheduled(let due) = state { try container.encode(due, forKey: .due) }
+        try container.encodeIfPresent(queue, forKey: .queue)
+        try container.encodeIfPresent(className, forKey: .className)
+        try container.encodeIfPresent(arguments, forKey: .arguments)
+        try container.encode(argumentsSize, forKey: .argumentsSize)
+        try container.encodeIfPresent(queuedAt, forKey: .queuedAt)
+        try container.encodeIfPresent(processAt, forKey: .processAt)
+        try container.encode(attempts, forKey: .attempts)
+        try container.encodeIfPresent(lastAttempt, forKey: .lastAttempt)
+        try container.encode(errors, forKey: .errors)
+        try container.encode(crashes, forKey: .crashes)
+        try container.encodeIfPresent(firstCrashAt, forKey: .firstCrashAt)
+        try container.encodeIfPresent(end, forKey: .end)
+        try container.encode(isCancelRequested, forKey: .isCancelRequested)
+        try container.encodeIfPresent(retries, forKey: .retries)
+        try container.encodeIfPresent(timeLimit?.fractionalMilliseconds, forKey: .timeLimitMilliseconds)
+        try container.encodeIfPresent(delivery, forKey: .delivery)
+        try container.encodeIfPresent(uniqueDigest, forKey: .uniqueDigest)
+        try container.encode(otherFields, forKey: .otherFields)
+    }
+}
+
+/// A job with its attempts.
+public struct JobHistory: Sendable, Hashable, Encodable {
+    /// The job.
+    public var job: JobRecord
+    /// Its attempts, the oldest first.
+    public var attempts: [AttemptRecord]
+    /// Whether there were earlier ones than these, more than were asked for.
+    public var hasEarlierAttempts: Bool
+}

@@ -1,0 +1,47 @@
+/// A worker that is connected.
+public struct WorkerRecord: Sendable, Hashable, Encodable {
+    /// The name of this run of the process: `<name>-<pid>-<digits>`.
+    public var node: String
+    /// The part of it that is the host's name, or what the operator called the worker.
+    public var name: String
+    /// The Redis client ID of its command connection.
+    public var clientID: Int64
+    /// How many jobs it runs at a time.
+    public var fibers: Int
+    /// How many it runs now; nil where there are too many attempts to count them for this.
+    public var busy: Int?
+    /// The queues it serves, in its order of preference.
+    public var queues: [String]
+    /// How long ago it last sent something.
+    public var idle: Duration
+    /// How long its connection has been there.
+    public var connectedFor: Duration
+
+    init(_ worker: ConnectedWorker, age: Int) {
+        node = worker.node
+        // From the end, since the name itself may hold hyphens.
+        name = worker.node.split(separator: "-", omittingEmptySubsequences: false).dropLast(2).joined(separator: "-")
+        clientID = worker.client
+        fibers = worker.fibers
+        queues = worker.queues
+        idle = .seconds(worker.idle)
+        connectedFor = .seconds(age)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case node, name, clientID, fibers, busy, queues, idleSeconds, connectedSeconds
+    }
+
+    /// Writes the record; lengths of time as seconds.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(node, forKey: .node)
+        try container.encode(name, forKey: .name)
+        try container.encode(clientID, forKey: .clientID)
+        try container.encode(fibers, forKey: .fibers)
+        try container.encodeIfPresent(busy, forKey: .busy)
+        try container.encode(queues, forKey: .queues)
+        try container.encode(idle.inSeconds, forKey: .idleSeconds)
+        try container.encode(connectedFor.inSeconds, forKey: .connectedSeconds)
+    }
+}

@@ -1,0 +1,27 @@
+package import ArgumentParser
+
+/// The program `bg-cli`: looks at queues and jobs, enqueues jobs and takes them out.
+package struct BackgroundCLI: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "bg-cli",
+        abstract: "Looks at queues and jobs, enqueues jobs and takes them out.",
+        discussion: """
+            Results go to standard output, everything else to standard error.
+
+            Exit codes: 0 done; 1 not found, or failed; 64 the command line can't be understood; 69 no Redis; 77 not \
+            permitted.
+
+            Examples:
+              bg-cli status
+              bg-cli enqueue Jobs::Nap '{"sleep":1}' -q high
+              bg-cli jobs failed -q high
+            """,
+        version: ProgramVersion.current,
+        subcommands: [
+            StatusCommand.self, EnqueueCommand.self, JobCommand.self, JobsCommand.self, DequeueCommand.self,
+            WorkersCommand.self,
+        ]
+    )
+
+    package init() {}
+}

@@ -1,0 +1,110 @@
+import BackgroundJobs
+import Foundation
+
+/// Enqueues jobs of one class in transactions of a thousand, and prints the IDs of each as soon as it is done, so that any
+/// number of jobs takes no more memory than these.
+struct Enqueuing {
+    static let maximumDepth = 64
+    /// The longest line: what arguments may have, and some space around them.
+    private static let longestLine = 1 << 20
+    private static let batchCount = 1000
+    private static let batchBytes = 4 << 20
+
+    let manager: Manager
+    let className: String
+    let queue: String
+    let delay: Duration?
+    let time: Date?
+    private var queued = 0
+
+    init(manager: Manager, className: String, queue: String, delay: Duration?, time: Date?) {
+        self.manager = manager
+        self.className = className
+        self.queue = queue
+        self.delay = delay
+        self.time = time
+    }
+
+    /// Enqueues jobs with the same arguments.
+    mutating func copies(of arguments: String, _ count: Int) async throws {
+        var bar = ProgressBar(total: count)
+        defer { bar.end() }
+        while queued < count {
+            let batch = min(Self.batchCount, count - queued)
+            try await send(Array(repeating: arguments, count: batch), "\(batch)")
+            if queued < count { bar.show(done: queued, jobs: queued) }
+        }
+    }
+
+    /// Enqueues a job for each line.
+    mutating func lines(of path: String) async throws {
+        var reader: LineReader
+        do {
+            reader = try LineReader(path: path, limit: Self.longestLine)
+        } catch {
+            throw CommandFailure(code: 1, message: "\(path) can't be read: \(error.reason)")
+        }
+        var bar = ProgressBar(total: reader.size)
+        defer { bar.end() }
+        var batch: [String] = []
+        var bytes = 0
+        var number = 0
+        var first = 1
+        while let line = try next(&reader, number + 1) {
+            number += 1
+            guard !line.allSatisfy(Self.isSpace) else { continue }
+            do throws(JSONScanner.Fault) {
+                try JSONScanner.check(line, maximumDepth: Self.maximumDepth)
+            } catch {
+                throw stopped(code: 64, "Line \(number) of \(path), \(error).")
+            }
+            batch.append(String(decoding: line, as: UTF8.self))
+            bytes += line.count
+            guard batch.count == Self.batchCount || bytes >= Self.batchBytes else { continue }
+            try await send(batch, "lines \(first) to \(number)")
+            bar.show(done: reader.bytesRead, jobs: queued)
+            (batch, bytes, first) = ([], 0, number + 1)
+        }
+        if !batch.isEmpty { try await send(batch, "lines \(first) to \(number)") }
+    }
+
+    private func next(_ reader: inout LineReader, _ number: Int) throws -> [UInt8]? {
+        do {
+            return try reader.next()
+        } catch let error as LineReader.TooLong {
+            throw stopped(
+                code: 64,
+                "Line \(number) has more than \(error.limit) bytes. Store large data elsewhere and pass a reference."
+            )
+        } catch let error as LineReader.Failed {
+            throw stopped(code: 1, "It could not be read on: \(error.reason).")
+        }
+    }
+
+    private mutating func send(_ batch: [String], _ what: String) async throws {
+        let ids: [String]
+        do {
+            ids = try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue)
+        } catch let error as BulkError {
+            let failure = CommandFailure(error.cause)
+            throw stopped(code: failure.code, failure.message ?? "", of: what)
+        }
+        queued += ids.count
+        do {
+            try StandardStream.output.write(ids.joined(separator: "\n") + "\n")
+        } catch {
+            throw stopped(code: 1, "Nobody reads the IDs any more.")
+        }
+    }
+
+    /// Why it went no further, and how far it came: what is queued stays queued.
+    private func stopped(code: Int32, _ reason: String, of what: String? = nil) -> CommandFailure {
+        guard queued > 0 else { return CommandFailure(code: code, message: reason) }
+        let place = what.map { " at \($0)" } ?? ""
+        return CommandFailure(code: code, message: "\(reason) It stopped\(place); \(queued) jobs are queued.")
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x09 || byte == 0x0D
+    }
+}

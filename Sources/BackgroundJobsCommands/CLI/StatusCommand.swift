@@ -1,0 +1,95 @@
+import ArgumentParser
+import BackgroundJobs
+import Foundation
+
+/// `bg-cli status`
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Shows what there is in each queue, and who works on it.",
+        discussion: """
+            workers: live workers that serve the queue. fibers: how many jobs they can run at a time. jps: attempts that \
+            completed within the last second. ready: jobs to be run now. scheduled: jobs to be run later. processing, \
+            completed, failed: attempts on record.
+
+            Examples:
+              bg-cli status -q high,low
+              bg-cli status --watch 2
+              bg-cli status --json
+            """
+    )
+
+    @Option(
+        name: [.customShort("q"), .customLong("queues")],
+        help: ArgumentHelp("Only these queues, with commas between.", valueName: "queues")
+    )
+    var queues: String?
+
+    @Flag(help: "As JSON, with the age of the oldest ready job.")
+    var json = false
+
+    @Option(
+        name: [.short, .long],
+        defaultAsFlag: DurationArgument(.seconds(1)),
+        help: ArgumentHelp("Again and again, this often; Ctrl-C ends it.", valueName: "seconds")
+    )
+    var watch: DurationArgument?
+
+    @OptionGroup
+    var connection: ConnectionOptions
+
+    func validate() throws {
+        if let watch, watch.duration < .milliseconds(100) {
+            throw ValidationError("--watch looks at most ten times a second: give 0.1 or more.")
+        }
+        if let queues, queues.split(separator: ",").isEmpty {
+            throw ValidationError("-q names no queue.")
+        }
+    }
+
+    func run() async throws {
+        let names = queues?.split(separator: ",").map(String.init)
+        guard let watch else {
+            return try await connection.withInspector { try await show($0.status(queues: names)) }
+        }
+        // Nothing is under way that would have to be put right.
+        signal(SIGINT) { _ in _exit(0) }
+        try await connection.withInspector { inspector in
+            try await repeatedly(every: watch.duration, names, inspector)
+        }
+    }
+
+    private func repeatedly(every interval: Duration, _ names: [String]?, _ inspector: Inspector) async throws {
+        let clearing = StandardStream.output.isTerminal ? "\u{1B}[H\u{1B}[2J" : ""
+        var isFirst = true
+        while true {
+            do {
+                let status = try await inspector.status(queues: names)
+                try StandardStream.output.write(isFirst || json || clearing != "" ? clearing : "\n")
+                try show(status)
+            } catch let error as BackgroundError {
+                // A Redis that is away comes back; one that was never there is an error.
+                guard !isFirst, CommandFailure(error).code == 69 else { throw error }
+                note("Error: \(error.message)")
+            }
+            isFirst = false
+            try await Task.sleep(for: interval)
+        }
+    }
+
+    private func show(_ status: SystemStatus) throws {
+        if json {
+            try JSONOutput.print(status)
+        } else {
+            try StandardStream.output.write(StatusTable.text(status.queues))
+        }
+        if status.queues.isEmpty { note("There are no queues here yet.") }
+        for queue in status.queues {
+            if queue.isPaused { note("The queue \(queue.name) is paused.") }
+            for problem in queue.problems { note(problem) }
+        }
+        if status.watchers == 0 {
+            note("No watcher is connected: scheduled jobs stay where they are and dead workers are not noticed.")
+        }
+    }
+}

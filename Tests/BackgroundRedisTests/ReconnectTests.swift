@@ -1,0 +1,245 @@
+import BackgroundRedis
+import NIOCore
+import TestSupport
+import Testing
+
+/// The client and a Redis that goes and comes back.
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ReconnectTests {
+    @Test func afterClientKillNameAndDatabaseAreRestored() async throws {
+        let server = try await RedisServer.start()
+        let losses = Record<RedisError>()
+        try await withClient(
+            server.url + "?db=5",
+            onDisconnect: { losses.append($0) },
+            configure: { $0.clientName = "me" }
+        ) { client in
+            try await client.waitUntilReady()
+            for round in 1...5 {
+                let session = try #require(client.session)
+                #expect(session.number == UInt64(round))
+                let blocked = Task { try await client.send(Pipeline("BLPOP", "none", "0"), session: session.number) }
+                try await eventually("blocked") {
+                    try await server.command("INFO", "clients").text?.contains("blocked_clients:1") == true
+                }
+                _ = try await server.command("CLIENT", "KILL", "ID", "\(session.clientID)")
+                await #expect { try await blocked.value } throws: {
+                    ($0 as? RedisError)?.code == .connectionLost && ($0 as? RedisError)?.fate == .unknown
+                }
+                let info = try await client.command("CLIENT", "INFO").text ?? ""
+                #expect(info.contains(" name=me "))
+                #expect(info.contains(" db=5 "))
+                #expect(losses.all.count == round)
+                await #expect { try await client.send(Pipeline("INCR", "never"), session: session.number) } throws: {
+                    ($0 as? RedisError)?.code == .connectionLost && ($0 as? RedisError)?.fate == .notSent
+                }
+            }
+            #expect(try await client.command("EXISTS", "never").int == 0)
+        }
+        await server.stop()
+    }
+
+    @Test func whatIsBoundToASessionNeverReachesAnother() async throws {
+        let server = try await RedisServer.start()
+        try await withClient(server.url) { client in
+            try await client.waitUntilReady()
+            let fates = Record<String>()
+            let stop = Record<Bool>()
+            let senders = Task {
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<8 {
+                        group.addTask {
+                            while stop.all.isEmpty {
+                                guard let session = client.session else {
+                                    await Task.yield()
+                                    continue
+                                }
+                                var pipeline = Pipeline()
+                                pipeline.command("CLIENT", "ID")
+                                do throws(RedisError) {
+                                    let reply = try await client.send(pipeline, session: session.number)
+                                    if reply[0].int != session.clientID { fates.append("on another connection") }
+                                } catch {
+                                    fates.append("\(error.code) \(error.fate)")
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            for _ in 0..<20 {
+                try await Task.sleep(for: .milliseconds(30))
+                if let session = client.session {
+                    _ = try? await server.command("CLIENT", "KILL", "ID", "\(session.clientID)")
+                }
+            }
+            stop.append(true)
+            await senders.value
+            #expect(Set(fates.all).isSubset(of: ["connectionLost unknown", "connectionLost notSent"]))
+            #expect(fates.all.contains("connectionLost unknown"))
+        }
+        await server.stop()
+    }
+
+    @Test func aServerThatRestarts() async throws {
+        let server = try await RedisServer.start()
+        for url in [server.url, server.tcpURL] {
+            try await withClient(url) { client in
+                try await client.waitUntilReady()
+                server.kill()
+                // While it is down commands fail within the connect time-out and have not been sent.
+                try await eventually("lost") { client.session == nil }
+                let time = try await ContinuousClock().measure {
+                    await #expect { try await client.command("PING") } throws: {
+                        ($0 as? RedisError)?.code == .connectFailed && ($0 as? RedisError)?.fate == .notSent
+                    }
+                }
+                #expect(time < .milliseconds(1500))
+                try await server.restart()
+                try await eventually("back") { (try? await client.command("PING"))?.text == "PONG" }
+            }
+        }
+        await server.stop()
+    }
+
+    @Test func waitingForAServerThatIsNotThereYet() async throws {
+        let server = try await RedisServer.start()
+        server.kill()
+        try await withClient(server.url) { client in
+            let error = await #expect(throws: RedisError.self) {
+                try await client.waitUntilReady(for: .milliseconds(200))
+            }
+            #expect(error?.code == .connectFailed)
+            #expect(error?.message.contains("no such socket") == true || error?.message.contains("refused") == true)
+            let cancelled = Task { try await client.waitUntilReady() }
+            cancelled.cancel()
+            await #expect { try await cancelled.value } throws: { ($0 as? RedisError)?.code == .cancelled }
+            async let ready: Void = client.waitUntilReady()
+            try await server.restart()
+            try await ready
+            #expect(client.session != nil)
+        }
+        await server.stop()
+    }
+
+    @Test func preparationComesBeforeEverybodyElse() async throws {
+        let server = try await RedisServer.start()
+        let prepare: RedisClient.Prepare = { session in
+            session.send(Pipeline("RPUSH", "log", "prepare \(session.number)"))
+                .flatMap { _ in session.send(Pipeline("RPUSH", "log", "prepared \(session.number)")) }
+                .map { _ in }
+        }
+        try await withClient(server.url, prepare: prepare) { client in
+            _ = try await client.command("RPUSH", "log", "first")
+            client.disconnect(reason: "a test")
+            try await eventually("another session") { client.session?.number == 2 }
+            _ = try await client.command("RPUSH", "log", "second")
+            let log = try await client.command("LRANGE", "log", "0", "-1").array?.compactMap(\.text)
+            #expect(log == ["prepare 1", "prepared 1", "first", "prepare 2", "prepared 2", "second"])
+        }
+        await server.stop()
+    }
+
+    @Test func aPreparationThatFailsIsTriedAgainOnAnotherConnection() async throws {
+        let server = try await RedisServer.start()
+        let sessions = Record<UInt64>()
+        let prepare: RedisClient.Prepare = { session in
+            sessions.append(session.number)
+            return session.number < 3
+                ? session.eventLoop.makeFailedFuture(RedisError.server("ERR not today"))
+                : session.eventLoop.makeSucceededVoidFuture()
+        }
+        try await withClient(server.url, prepare: prepare) { client in
+            try await client.waitUntilReady()
+            #expect(client.session?.number == 3)
+            #expect(sessions.all == [1, 2, 3])
+        }
+        await server.stop()
+    }
+
+    /// A script that runs for long is no reason to leave: the worker has named itself and is seen to be alive.
+    @Test func aPreparationThatRedisIsTooBusyForIsRepeatedOnTheSameConnection() async throws {
+        let server = try await RedisServer.start()
+        let sessions = Record<UInt64>()
+        let prepare: RedisClient.Prepare = { session in
+            sessions.append(session.number)
+            return sessions.all.count < 4
+                ? session.eventLoop.makeFailedFuture(RedisError.server("LOADING Redis is loading"))
+                : session.eventLoop.makeSucceededVoidFuture()
+        }
+        try await withClient(server.url, prepare: prepare) { client in
+            try await client.waitUntilReady()
+            #expect(client.session?.number == 1)
+            #expect(sessions.all == [1, 1, 1, 1])
+        }
+        await server.stop()
+    }
+
+    @Test func aReplicaIsLeftAtOnce() async throws {
+        let server = try await RedisServer.start()
+        try await withClient(server.url) { client in
+            try await client.waitUntilReady()
+            _ = try await server.command("REPLICAOF", "127.0.0.1", "1")
+            await #expect { try await client.command("SET", "a", "1") } throws: {
+                ($0 as? RedisError)?.serverCode == "READONLY" && ($0 as? RedisError)?.fate == .answered
+            }
+            try await eventually("another session") { (client.session?.number ?? 0) > 1 }
+            _ = try await server.command("REPLICAOF", "NO", "ONE")
+            #expect(try await client.command("SET", "a", "1").text == "OK")
+        }
+        await server.stop()
+    }
+
+    /// The server ends idle connections after a second; the heartbeat keeps this one.
+    @Test func theHeartbeat() async throws {
+        let server = try await RedisServer.start(options: ["--timeout", "1"])
+        let beats = Record<Int>()
+        try await withClient(
+            server.url,
+            heartbeat: {
+                beats.append(1)
+                var pipeline = Pipeline()
+                pipeline.command("INCR", "beats")
+                pipeline.command("NO-SUCH")
+                return pipeline
+            },
+            configure: { $0.heartbeatInterval = .milliseconds(200) }
+        ) { client in
+            try await client.waitUntilReady()
+            let time = try await ContinuousClock().measure { try await Task.sleep(for: .seconds(3)) }
+            #expect(client.session?.number == 1)
+            let expected = Int(time / .milliseconds(200))
+            #expect((expected / 2...expected + 1).contains(beats.all.count))
+            let count = try await client.command("GET", "beats").int ?? 0
+            #expect(abs(Int(count) - beats.all.count) <= 1)
+        }
+        await server.stop()
+    }
+
+    /// What was read after a gap is out of date and must reach nobody.
+    @Test func aStalledEventLoopReadsNothingOld() async throws {
+        let server = try await RedisServer.start()
+        try await withClient(server.url, configure: { $0.stallLimit = .milliseconds(200) }) { client in
+            try await client.waitUntilReady()
+            let claim = Task { try await client.command("BLPOP", "list", "0") }
+            try await eventually("blocked") {
+                try await server.command("INFO", "clients").text?.contains("blocked_clients:1") == true
+            }
+            let frozen = Task {
+                try await client.eventLoop.submit {
+                    let end = ContinuousClock.now + .milliseconds(600)
+                    while ContinuousClock.now < end {}
+                }.get()
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            let pusher = Task { try await server.command("RPUSH", "list", "old") }
+            await #expect { try await claim.value } throws: {
+                ($0 as? RedisError)?.code == .connectionLost && ($0 as? RedisError)?.fate == .unknown
+            }
+            try await frozen.value
+            _ = try await pusher.value
+            try await eventually("another session") { client.session?.number == 2 }
+            #expect(try await client.command("PING").text == "PONG")
+        }
+        await server.stop()
+    }
+}
