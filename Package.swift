@@ -113,6 +113,7 @@ let package = Package(
             name: "SystemTests",
             dependencies: [
                 "BackgroundJobs", "BackgroundRedis", "TestSupport", "bg-worker", "bg-watcher", "bg-cli", "test-worker",
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
     ],

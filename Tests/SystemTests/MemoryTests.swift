@@ -1,4 +1,5 @@
 import BackgroundJobs
+import Foundation
 import TestSupport
 import Testing
 

@@ -154,6 +154,7 @@ extension SystemTests {
             #expect(LedgerChecker(stage.ledger).report(acknowledged: jobs) == LedgerChecker.Report())
             #expect(stage.ledger.started == jobs.count)
             #expect(watcher.count(of: "Ended an attempt") == 0)
+            #expect(worker.isRunning)
             try await stage.checkSettled(jobs)
         }
     }

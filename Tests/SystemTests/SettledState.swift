@@ -1,3 +1,4 @@
+import BackgroundJobs
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import BackgroundJobs
 import Foundation
+import Logging
 import TestSupport
 import Testing
 
@@ -23,7 +24,8 @@ final class Stage: Sendable {
         self.namespace = namespace
         records = try Records(url: server.url, namespace: namespace)
         manager = try Manager(
-            redis: RedisOptions(url: server.url, namespace: namespace, connectTimeout: .seconds(10))
+            redis: RedisOptions(url: server.url, namespace: namespace, connectTimeout: .seconds(10)),
+            logger: Logger(label: "manager", factory: { _ in SwiftLogNoOpLogHandler() })
         )
     }
 

@@ -1,3 +1,4 @@
+import BackgroundJobs
 import Foundation
 import TestSupport
 import Testing

@@ -11,6 +11,8 @@ package struct LedgerChecker: Sendable {
         package var overlapping: Set<String> = []
         /// From the end of a process to the next start of each job that it had running, in ns, ascending.
         package var recoveries: [Int64] = []
+
+        package init() {}
     }
 
     private let entries: [Ledger.Entry]

@@ -1,4 +1,4 @@
-import BackgroundJobs
+@testable import BackgroundJobs
 import Testing
 
 /// Traces: what a watcher saw at its looks, and what it must conclude.
