@@ -48,7 +48,6 @@ package final class FaultProxy: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { client in
                 // Both halves on one event loop, so that they may share what they know.
                 ClientBootstrap(group: client.eventLoop).connect(host: "127.0.0.1", port: port).flatMap { server in
@@ -57,7 +56,6 @@ package final class FaultProxy: Sendable {
                         try client.pipeline.syncOperations.addHandler(Half(pair, isClient: true))
                         try server.pipeline.syncOperations.addHandler(Half(pair, isClient: false))
                         pairs.add(pair)
-                        client.setOption(.autoRead, value: true).whenComplete { _ in client.read() }
                     }
                 }
             }

@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// One of this package's executables as a process of its own, with a log file.
 ///
@@ -10,17 +9,12 @@ package final class Program: Sendable {
         case signal(Int32)
     }
 
-    private struct State {
-        var exit: Exit?
-        /// The writing end of a pipe that is held open as long as the process is to live.
-        var lifeline: Int32
-    }
-
     package let name: String
-    package let pid: Int32
     /// Where its standard output and standard error go.
     package let logPath: String
-    private let state: Mutex<State>
+    private let child: ChildProcess
+
+    package var pid: Int32 { child.pid }
 
     /// Starts an executable that was built beside the tests.
     ///
@@ -39,28 +33,12 @@ package final class Program: Sendable {
         guard FileManager.default.isExecutableFile(atPath: executable) else {
             throw RedisServer.Failure(description: "\(executable) is missing: swift build --product \(name)")
         }
-        // The shell becomes the program. Before, it leaves behind a process that reads the lifeline, whose end it sees
-        // when the test process is gone, however it went.
-        let script =
-            limits.map { "ulimit \($0)\n" }.joined() + """
-                program=$$
-                ( exec >/dev/null 2>&1; (cat <&3; kill -9 $program) & )
-                exec "$@" 3<&-
-                """
-        let (lifelineEnd, lifeline) = try Self.pipe()
-        defer { close(lifelineEnd) }
-        do {
-            pid = try Spawn.run(
-                ["/bin/sh", "-c", script, "sh", executable] + arguments,
-                environment: Self.environment(adding: environment),
-                log: logPath,
-                lifeline: lifelineEnd
-            )
-        } catch {
-            close(lifeline)
-            throw error
-        }
-        state = Mutex(State(lifeline: lifeline))
+        child = try ChildProcess(
+            [executable] + arguments,
+            environment: Self.environment(adding: environment),
+            log: logPath,
+            preparation: limits.map { "ulimit \($0)" }
+        )
     }
 
     deinit {
@@ -71,32 +49,20 @@ package final class Program: Sendable {
     // MARK: Signals and the end
 
     /// Sends a signal, unless the process has ended.
-    package func signal(_ number: Int32) {
-        state.withLock { state in
-            _ = Self.look(at: pid, &state)
-            if state.exit == nil { Foundation.kill(pid, number) }
-        }
-    }
+    package func signal(_ number: Int32) { child.signal(number) }
 
     /// Ends the process as `kill -9` does, and waits until it is gone.
-    package func kill() {
-        state.withLock { state in
-            if state.exit == nil {
-                Foundation.kill(pid, SIGKILL)
-                state.exit = Self.exit(from: Self.wait(for: pid, options: 0) ?? SIGKILL)
-            }
-            if state.lifeline >= 0 { close(state.lifeline) }
-            state.lifeline = -1
-        }
-    }
+    package func kill() { child.kill() }
 
     /// Whether the process runs.
-    package var isRunning: Bool { state.withLock { Self.look(at: pid, &$0) == nil } }
+    package var isRunning: Bool { child.exit == nil }
 
     /// Waits for the process to end.
     package func exit(within limit: Duration = .seconds(60)) async throws -> Exit {
-        try await eventually("\(name) ends\n\(log.suffix(3000))", within: limit) {
-            state.withLock { Self.look(at: pid, &$0) }
+        do {
+            return try await eventually("\(name) ends", within: limit) { child.exit.map(Exit.init) }
+        } catch {
+            throw TookTooLong(description: "\(error); the log ends:\n\(log.suffix(3000))")
         }
     }
 
@@ -147,27 +113,13 @@ package final class Program: Sendable {
         all.merge(own) { $1 }
         return all.map { "\($0)=\($1)" }
     }
+}
 
-    private static func pipe() throws -> (reading: Int32, writing: Int32) {
-        var ends: [Int32] = [0, 0]
-        guard Foundation.pipe(&ends) == 0 else { throw RedisServer.Failure(description: "no pipe: errno \(errno)") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        return (ends[0], ends[1])
-    }
-
-    private static func look(at pid: Int32, _ state: inout State) -> Exit? {
-        if state.exit == nil, let status = wait(for: pid, options: WNOHANG) { state.exit = exit(from: status) }
-        return state.exit
-    }
-
-    private static func wait(for pid: Int32, options: Int32) -> Int32? {
-        var status: Int32 = 0
-        var result: Int32
-        repeat { result = waitpid(pid, &status, options) } while result < 0 && errno == EINTR
-        return result == pid ? status : nil
-    }
-
-    private static func exit(from status: Int32) -> Exit {
-        status & 0x7F == 0 ? .status((status >> 8) & 0xFF) : .signal(status & 0x7F)
+extension Program.Exit {
+    init(_ exit: ChildProcess.Exit) {
+        switch exit {
+        case .status(let status): self = .status(status)
+        case .signal(let signal): self = .signal(signal)
+        }
     }
 }

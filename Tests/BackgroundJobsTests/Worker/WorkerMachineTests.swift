@@ -252,4 +252,31 @@ struct WorkerMachineTests {
         _ = machine.answered(second.number, answer(), now: now)
         #expect(machine.next(now: now) == .end)
     }
+
+    @Test("tries a call again that came before the new connection was open, without waiting for another one")
+    func tooEarly() throws {
+        var machine = try linked(["high"])
+        let early = try call(machine.next(now: now))
+        machine.failed(early.number, .notSent, now: now)
+        guard case .sleep(let until?) = machine.next(now: now) else { throw BackgroundError(.invalidArgument, "no sleep") }
+        #expect(until <= now + .milliseconds(50))
+        let again = try call(machine.next(now: until))
+        #expect(again.claim.reoffered == early.claim.offered)
+    }
+
+    @Test("means a call for the connection that had adopted when it was made")
+    func meantForOneConnection() throws {
+        var machine = try machine()
+        _ = machine.adopting()
+        _ = machine.adopted(Adopted(verdicts: [:], granted: []), session: 7, mayHaveRolledBack: false)
+        let stale = try call(machine.next(now: now))
+        #expect(stale.session == 7)
+        let adoption = machine.adopting()
+        #expect(adoption.offered == stale.claim.offered)
+        let never = Dictionary(uniqueKeysWithValues: adoption.offered.map { ($0, Verdict.never) })
+        _ = machine.adopted(Adopted(verdicts: never, granted: []), session: 8, mayHaveRolledBack: false)
+        // Its task gets to run only now, finds another connection and does not send.
+        machine.failed(stale.number, .notSent, now: now)
+        #expect(try call(machine.next(now: now)).session == 8)
+    }
 }
