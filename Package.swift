@@ -87,7 +87,9 @@ let package = Package(
         .executableTarget(name: "bg-cli", dependencies: ["BackgroundJobsCommands"], path: "cli/bg-cli"),
         .target(
             name: "TestSupport",
-            dependencies: ["BackgroundRedis", "BackgroundJobs", .product(name: "NIOPosix", package: nio)],
+            dependencies: [
+                "BackgroundRedis", "BackgroundJobs", "BackgroundJobsTesting", .product(name: "NIOPosix", package: nio),
+            ],
             path: "Tests/TestSupport"
         ),
         .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),

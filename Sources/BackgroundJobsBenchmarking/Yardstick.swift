@@ -1,4 +1,4 @@
-import BackgroundJobs
+public import BackgroundJobs
 import BackgroundRedis
 import Logging
 import NIOPosix
@@ -40,10 +40,40 @@ public struct Yardstick: Sendable {
         Int(try await store.send("ZCARD", store.keys.completed(queue)).int ?? 0)
     }
 
+    /// How late each of these jobs began, in ms by the server's clock: the start of its attempt less its planned time.
+    public func lateness(of jobs: [String]) async throws -> [Double] {
+        var result: [Double] = []
+        for start in stride(from: 0, to: jobs.count, by: 500) {
+            let page = jobs[start..<min(start + 500, jobs.count)]
+            var pipeline = Pipeline()
+            for job in page { pipeline.command("HMGET", store.keys.job(job), "pat", "las") }
+            let records = try await store.send(pipeline).map { $0.array ?? [] }
+            pipeline = Pipeline()
+            for record in records { pipeline.command("HGET", store.keys.attempt(record[1].text ?? ""), "sta") }
+            for (record, begun) in zip(records, try await store.send(pipeline)) {
+                guard let planned = record[0].int, let begun = begun.int else { continue }
+                result.append(Double(begun - planned))
+            }
+        }
+        return result
+    }
+
     /// CPU time that Redis has spent, in seconds.
     public func cpuSeconds() async throws -> Double {
         let info = ServerInfo(try await store.send("INFO", "cpu").text ?? "")
         return (Double(info["used_cpu_user"]) ?? 0) + (Double(info["used_cpu_sys"]) ?? 0)
+    }
+
+    /// Forgets what was counted so far.
+    public func resetStatistics() async throws {
+        try await store.send("CONFIG", "RESETSTAT")
+    }
+
+    /// How many scripts were called since.
+    public func scriptCalls() async throws -> Int {
+        let info = ServerInfo(try await store.send("INFO", "commandstats").text ?? "")
+        let calls = info["cmdstat_evalsha"].split(separator: ",").first?.dropFirst("calls=".count)
+        return calls.flatMap { Int($0) } ?? 1
     }
 
     /// The ceiling: a bare client sends the very same script on one connection, in batches, two calls in flight, and runs

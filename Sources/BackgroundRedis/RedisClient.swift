@@ -19,7 +19,7 @@ package final class RedisClient: Sendable {
     /// The event loop that the connection lives on and that completions are called on.
     package let eventLoop: any EventLoop
     let mailbox: Mailbox
-    private let driver: NIOLoopBoundBox<ConnectionDriver>
+    private let driver: LoopBound
 
     /// Makes a client. It connects when it is started or first used.
     ///
@@ -42,7 +42,7 @@ package final class RedisClient: Sendable {
     ) {
         self.eventLoop = eventLoop
         mailbox = Mailbox(maximumPending: configuration.maximumPendingCommands)
-        driver = .makeBoxSendingValue(
+        driver = LoopBound(
             ConnectionDriver(
                 configuration,
                 eventLoop: eventLoop,
@@ -51,8 +51,7 @@ package final class RedisClient: Sendable {
                 heartbeat: heartbeat,
                 prepare: prepare,
                 onDisconnect: onDisconnect
-            ),
-            eventLoop: eventLoop
+            )
         )
     }
 
@@ -119,5 +118,22 @@ package final class RedisClient: Sendable {
         case .task(let waiter): waiter.complete(replies)
         case .closure, .promise, .nobody: eventLoop.execute { sink.deliver(replies) }
         }
+    }
+}
+
+/// The driver, used on its event loop alone.
+///
+/// Sendable because every use checks that. Not NIO's box: that one dies on the event loop, and a client may outlive the
+/// group of its loop once it is closed.
+private final class LoopBound: @unchecked Sendable {
+    private let driver: ConnectionDriver
+
+    init(_ driver: sending ConnectionDriver) {
+        self.driver = driver
+    }
+
+    var value: ConnectionDriver {
+        driver.eventLoop.preconditionInEventLoop()
+        return driver
     }
 }

@@ -7,6 +7,7 @@ package struct RedisTLS: Sendable, Hashable {
     /// A PEM file with the private key of that certificate.
     package var keyFile: String?
 
+    /// Makes the settings; without a file, the system's authorities are trusted and no certificate is shown.
     package init(caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil) {
         self.caFile = caFile
         self.certificateFile = certificateFile
@@ -35,6 +36,9 @@ package struct RedisConfiguration: Sendable {
     /// The gap in this process's own running time after which the connection is closed unread, or nil for never.
     package var stallLimit: Duration?
 
+    /// Makes a configuration. All durations and counts have to be positive.
+    ///
+    /// A client for blocking commands needs a `commandTimeout` that is longer than they may block.
     package init(
         url: RedisURL,
         clientName: String? = nil,

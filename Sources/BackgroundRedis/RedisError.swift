@@ -56,6 +56,7 @@ package struct RedisError: Error, Sendable, CustomStringConvertible {
     /// The first word of an error reply, such as `READONLY` or `NOSCRIPT`.
     package let serverCode: String?
 
+    /// Makes an error.
     package init(
         _ code: Code,
         _ message: String,
@@ -79,6 +80,7 @@ package struct RedisError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The code, the message and the cause.
     package var description: String {
         var text = "\(code): \(message)"
         if let cause { text += " (\(cause))" }

@@ -10,6 +10,7 @@ package final class FakeServer: Sendable {
         case close
         case silence
 
+        /// The bytes of a text.
         package static func text(_ text: String) -> Answer { .bytes(Array(text.utf8)) }
     }
 
@@ -19,7 +20,9 @@ package final class FakeServer: Sendable {
     private let channel: any Channel
     private let connections: Connections
 
+    /// The port that it listens on.
     package var port: Int { channel.localAddress?.port ?? 0 }
+    /// Its URL.
     package var url: String { "redis://127.0.0.1:\(port)" }
     /// How many connections have been made to it.
     package var connectionCount: Int { connections.count.withLock { $0 } }
@@ -62,6 +65,7 @@ package final class FakeServer: Sendable {
         }
     }
 
+    /// Stops listening. The connections there are stay.
     package func stop() async {
         try? await channel.close()
     }

@@ -10,6 +10,7 @@ import Synchronization
 /// It listens on a Unix socket and on a free port of 127.0.0.1. It ends when this object goes, and when the test process
 /// does, even by SIGKILL.
 package final class RedisServer: Sendable {
+    /// Why a server could not be started.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
     }
@@ -25,6 +26,7 @@ package final class RedisServer: Sendable {
     package var url: String { "unix://\(socketPath)" }
     /// The URL of the TCP port.
     package var tcpURL: String { "redis://127.0.0.1:\(port)" }
+    /// The path of the Unix socket.
     package var socketPath: String { directory + "/redis.sock" }
     /// The process ID of the server, 0 when it is down.
     package var pid: Int32 { running.withLock { $0?.pid ?? 0 } }
@@ -78,6 +80,7 @@ package final class RedisServer: Sendable {
         if pid != 0 { Foundation.kill(pid, SIGSTOP) }
     }
 
+    /// Lets it run again.
     package func resume() {
         let pid = pid
         if pid != 0 { Foundation.kill(pid, SIGCONT) }
@@ -90,6 +93,7 @@ package final class RedisServer: Sendable {
         try await command(parts)
     }
 
+    /// Sends one command over a connection of its own.
     package func command(_ parts: [String]) async throws -> RESPValue {
         let client = try client()
         var pipeline = BackgroundRedis.Pipeline()

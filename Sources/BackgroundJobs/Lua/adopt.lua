@@ -9,6 +9,8 @@
 --       verdicts: for each attempt in turn, the offered ones last: 'yours' | 'done' | 'lost' | 'never' | a sentence
 --       granted: flat, 8 a job as `exchange` returns them: the offered ones that were begun
 --
+-- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
+--
 -- Twice is harmless: it only sets `wrk` to the connection that asks, and counts the adoption.
 
 local node, client = ARGV[2], ARGV[3]
@@ -21,12 +23,18 @@ end
 local verdicts, granted = {}, {}
 local function verdict(text) verdicts[#verdicts + 1] = text end
 
-local function take_over(attempt)
+-- Sets `wrk`, if this node runs the attempt. Else nil and the verdict. One that is offered needs its job.
+local function take_over(attempt, needs_job)
     local record, fault = look('HMGET', key('attempts', attempt), 'nod', 'ado', 'job', 'num')
     if not record then return nil, fault end
-    if record[1] ~= node then return nil, 'lost' end
+    if record[1] ~= node or (needs_job and not record[3]) then return nil, 'lost' end
     redis.call('HSET', key('attempts', attempt), 'wrk', client, 'ado', (number(record[2]) or 0) + 1)
     return record
+end
+
+-- How an attempt that is not in `processing` ended: by its own finish, or by somebody else.
+local function settled(attempt)
+    return present(look('HGET', key('attempts', attempt), 'fin')) and 'done' or 'lost'
 end
 
 relieve()
@@ -42,31 +50,34 @@ for i = 1, tonumber(next_argument()) do
         local record, why = take_over(attempt)
         verdict(record and 'yours' or why)
     else
-        local ending = look('HGET', key('attempts', attempt), 'fin')
-        verdict(ending and 'done' or 'lost')
+        verdict(settled(attempt))
     end
 end
 
 while at <= #ARGV do
     local attempt = next_argument()
-    local found
+    local found, fault
     for _, queue in ipairs(queues) do
-        if look('SISMEMBER', key('processing', queue), attempt) == 1 then found = queue end
+        local running, wrong = look('SISMEMBER', key('processing', queue), attempt)
+        if running == 1 then found = queue end
+        fault = fault or wrong
     end
     if found then
-        local record, why = take_over(attempt)
-        if record and record[3] then
-            local fields = look('HMGET', key('jobs', record[3]), 'cls', 'arg', 'qat') or {}
+        local record, why = take_over(attempt, true)
+        if record then
+            local fields = look('HMGET', key('jobs', record[3]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
             local n = #granted
             granted[n + 1], granted[n + 2], granted[n + 3], granted[n + 4] = attempt, record[3], found, record[4] or 0
-            granted[n + 5], granted[n + 6], granted[n + 7], granted[n + 8] = fields[1], fields[2], fields[3], 0
+            granted[n + 5], granted[n + 6], granted[n + 7] = fields[1], fields[2], fields[3]
+            granted[n + 8] = (number(fields[4]) or 0) > 1 and 1 or 0
         end
         verdict(record and 'yours' or why)
-    elseif redis.call('EXISTS', key('attempts', attempt)) == 1 then
-        local ending = look('HGET', key('attempts', attempt), 'fin')
-        verdict(ending and 'done' or 'lost')
-    else
+    elseif redis.call('EXISTS', key('attempts', attempt)) == 0 then
         verdict('never')
+    else
+        local ending = settled(attempt)
+        -- Where a queue's `processing` can't be read, it may be running there.
+        verdict(ending == 'lost' and fault or ending)
     end
 end
 return { verdicts, granted }

@@ -1,15 +1,39 @@
 -- Stands in front of the scripts that end attempts: what becomes of the job (protocol, Endings).
 
--- Looks at all that the ending of one attempt touches. Returns the job's fields, or nil and what is wrong.
--- A job hash that is gone or damaged does not keep its attempt from ending: then the fields are false.
+-- Whether an attempt is running or has succeeded: then its job is not to be run again.
+local function is_running_or_done(attempt)
+    local record = look('HMGET', key('attempts', attempt), 'que', 'fin', 'err')
+    if not record then return false end
+    if present(record[2]) and not record[3] then return true end
+    return record[1] and look('SISMEMBER', key('processing', record[1]), attempt) == 1
+end
+
+-- Looks at all that the ending of one attempt touches. Returns what the job's hash says, or nil and what is wrong.
+-- A job hash that is gone or damaged does not keep its attempt from ending: then `gone` says why.
+-- `faults` are sentences about fields that hold no number.
 local function look_at_ending(queue, attempt, job)
     local sound, fault = exists_as('hash', key('attempts', attempt))
     if sound then sound, fault = exists_as('zset', key('failed', queue), key('ended', queue), key('dead', queue), key('scheduled', queue)) end
     if sound then sound, fault = exists_as('list', key('ready', queue), key('suspects', queue)) end
     if not sound then return nil, fault end
-    local fields = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end')
-    if not fields or not (fields[1] or fields[2]) then return { gone = true } end
-    return { errors = fields[3], crashes = fields[4], crash_time = fields[5], cancelled = fields[6], over = fields[7] }
+    local fields, wrong = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end', 'las')
+    if not fields then return { gone = wrong, faults = {} } end
+    if not (fields[1] or fields[2]) then return { gone = 'there is no such hash', faults = {} } end
+    local over = present(fields[7]) and 'it had ended before'
+    local last = present(fields[8])
+    if not over and last and last ~= attempt and is_running_or_done(last) then over = 'another attempt of it is in force' end
+    local faults = {}
+    for i, name in pairs({ [3] = 'ers', [4] = 'crs', [5] = 'crt' }) do
+        if fields[i] and not number(fields[i]) then faults[#faults + 1] = name .. ' of the job was no number: ' .. shown(fields[i]) end
+    end
+    return {
+        errors = number(fields[3]) or 0,
+        crashes = number(fields[4]) or 0,
+        crash_time = number(fields[5]),
+        cancelled = not over and fields[6] == '1',
+        over = over,
+        faults = faults,
+    }
 end
 
 -- Takes the attempt out of `processing` and writes how it ended. The look came before.
@@ -29,15 +53,22 @@ end
 
 -- The ending of an attempt whose worker is gone: no `fin`, since nobody knows when. Returns where the job went.
 local function end_as_vanished(queue, attempt, job, fields, delivery, crash_retries, crash_window)
-    end_attempt('failed', queue, attempt, 'err', 'Worker Timeout')
-    count(queue, 'crashed', 1)
-    if fields.gone then return 'gone' end
-    if fields.over then return 'over' end
+    local message = table.concat(fields.faults, '; ')
     if fields.cancelled then
+        end_attempt('ended', queue, attempt, 'err', 'Cancelled', 'msg', 'Worker Timeout' .. (message ~= '' and '; ' .. message or ''))
+        count(queue, 'cancelled', 1)
         end_job(job, 'Cancelled')
         return 'cancelled'
     end
-    local crashes, first = number(fields.crashes) or 0, number(fields.crash_time)
+    if message == '' then
+        end_attempt('failed', queue, attempt, 'err', 'Worker Timeout')
+    else
+        end_attempt('failed', queue, attempt, 'err', 'Worker Timeout', 'msg', message)
+    end
+    count(queue, 'crashed', 1)
+    if fields.gone then return 'gone' end
+    if fields.over then return 'over' end
+    local crashes, first = fields.crashes, fields.crash_time
     if not first or (crash_window > 0 and now - first > crash_window) then
         crashes, first = 0, now
     end

@@ -8,11 +8,14 @@
 --       + jobs wanted (0: finish only), bytes of arguments wanted, 1 if a suspect may be taken
 --       + number of queues, then their names in the order of preference
 --       + number of offered attempt IDs that an earlier call may have used, then all offered IDs, these first
--- Returns { exceptions, jobs, notices, paused, short }
+-- Returns { exceptions, jobs, notices, paused, short, spent }
 --       exceptions: flat (index from 0, "done" | "lost" | a sentence) of the endings that were not simply written
 --       jobs: flat, 8 a job (attempt, job, queue, num, cls, arg, qat, 1 if a suspect)
 --       notices: flat (queue, sentence) of what was left out, dropped or found damaged
 --       paused: names of the queues that are paused   short: 1 if the queues hold no more than what was taken
+--       spent: those of the IDs offered again whose attempts have ended: they are not to be offered any more
+--
+-- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
 --
 -- Twice is harmless: an ending is written only while its attempt is in `processing` (else it is "done" or "lost"), and
 -- an offered ID that is in `processing` already is returned again and takes nothing new.
@@ -36,8 +39,7 @@ end
 
 -- Why an attempt is not in `processing`: its own finish has been written, or somebody else ended it.
 local function settled(attempt)
-    local ending = look('HMGET', key('attempts', attempt), 'fin', 'err')
-    if ending and ending[1] then return 'done' end
+    if present(look('HGET', key('attempts', attempt), 'fin')) then return 'done' end
     return 'lost'
 end
 
@@ -76,7 +78,7 @@ for queue, batch in pairs(completed) do
                 gone[#gone + 1] = attempt
                 scored[#scored + 1] = now
                 scored[#scored + 1] = attempt
-                run = run + (tonumber(batch.times[i]) or 0)
+                run = run + (number(batch.times[i]) and tonumber(batch.times[i]) or 0)
             else
                 except(batch.indexes[i], wrong)
             end
@@ -103,59 +105,74 @@ for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
     elseif not fields then
         except(i, fault)
     else
+        -- Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
+        if fields.cancelled and ending ~= 'cancelled' then
+            msg = msg == '' and err or err .. ': ' .. msg
+            err, ending = 'Cancelled', 'cancelled'
+        end
         local failed = ending == 'dead' or ending == 'discarded'
-        local written = { 'fin', now, 'time', ms, 'err', err }
+        local at_most_once = ending == 'shutdown' and redis.call('HGET', key('attempts', attempt), 'dlv') == 'amo'
+        local written = { 'fin', now, 'time', ms, 'err', present(err) or 'Error' }
         if msg ~= '' then
             written[7], written[8] = 'msg', msg
         end
         end_attempt(failed and 'failed' or 'ended', queue, attempt, unpack(written))
         if failed then
             count(queue, 'failed', 1)
-            count(queue, 'run', tonumber(ms) or 0, true)
+            count(queue, 'run', number(ms) and tonumber(ms) or 0, true)
         end
         if counted[ending] then count(queue, counted[ending], 1) end
-        if not fields.gone and not fields.over then
-            local errors = (number(fields.errors) or 0) + (failed and 1 or 0)
-            if fields.cancelled or ending == 'cancelled' then
-                if failed then redis.call('HSET', key('jobs', job), 'ers', errors) end
-                end_job(job, 'Cancelled')
-            elseif ending == 'dead' then
-                bury(queue, job, 'ers', errors)
-            elseif ending == 'discarded' then
-                redis.call('HSET', key('jobs', job), 'ers', errors, 'end', 'Discarded')
-            else
-                redis.call('LPUSH', key('ready', queue), job)
-            end
+        for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
+        if fields.gone or fields.over then
+            notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. (fields.gone or fields.over))
+        elseif ending == 'cancelled' then
+            end_job(job, 'Cancelled')
+        elseif ending == 'dead' then
+            bury(queue, job, 'ers', fields.errors + 1)
+        elseif ending == 'discarded' then
+            redis.call('HSET', key('jobs', job), 'ers', fields.errors + 1, 'end', 'Discarded')
+        elseif at_most_once then
+            bury(queue, job)
+        else
+            redis.call('LPUSH', key('ready', queue), job)
         end
     end
 end
 
 -- 3. What is to run next.
 local wanted, bytes, suspect_allowed = tonumber(next_argument()), tonumber(next_argument()), next_argument() == '1'
+wanted = math.min(wanted, 128)
+local claims = wanted > 0
 local queues = {}
 for i = 1, tonumber(next_argument()) do queues[i] = next_argument() end
 local reoffered = tonumber(next_argument())
 local first_offer, last_offer = at, #ARGV
 
+-- A field that is absent is handed out as null: a hole in the table would end the reply there.
 local function hand_out(attempt, job, queue, num, fields, suspect)
     local n = #jobs
     jobs[n + 1], jobs[n + 2], jobs[n + 3], jobs[n + 4] = attempt, job, queue, num
     jobs[n + 5], jobs[n + 6], jobs[n + 7], jobs[n + 8] = fields[1], fields[2], fields[3], suspect and 1 or 0
 end
 
--- Offers that an earlier call, whose reply was lost, has used: they are running already.
-local used = {}
+-- Offers that an earlier call, whose reply was lost, has used. Those that are running are handed out once more, in place
+-- of something new; those whose attempts have ended are not used again.
+local used, granted = {}, {}
 if reoffered > 0 then
     for _, queue in ipairs(queues) do
         local members = look('SMISMEMBER', key('processing', queue), unpack(ARGV, first_offer, first_offer + reoffered - 1))
         for i = 1, members and reoffered or 0 do
             local attempt = ARGV[first_offer + i - 1]
-            local record = members[i] == 1 and look('HMGET', key('attempts', attempt), 'nod', 'job', 'num')
+            local record = members[i] == 1 and not used[attempt] and look('HMGET', key('attempts', attempt), 'nod', 'job', 'num')
             if record and record[1] == node and record[2] then
-                local fields = look('HMGET', key('jobs', record[2]), 'cls', 'arg', 'qat')
+                local fields = look('HMGET', key('jobs', record[2]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
+                local suspect = (number(fields[4]) or 0) > 1
                 redis.call('HSET', key('attempts', attempt), 'wrk', client)
-                hand_out(attempt, record[2], queue, record[3] or 0, fields or {}, false)
-                used[attempt] = true
+                hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
+                used[attempt], granted[attempt] = true, true
+                wanted = wanted - 1
+                bytes = bytes - (fields[2] and #fields[2] or 0)
+                if suspect then suspect_allowed = false end
             end
         end
     end
@@ -172,13 +189,17 @@ local function next_offer()
 end
 
 -- Writes the attempt hash under the next offered ID; one that is taken by a key of another type is passed over.
-local function begin_attempt(job, queue, num, last)
+local function begin_attempt(job, queue, num, last, delivery)
     local attempt = next_offer()
     while attempt do
         local record = { 'sta', now, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num }
-        if last then record[13], record[14] = 'prv', last end
+        if present(last) then record[#record + 1], record[#record + 2] = 'prv', last end
+        if delivery == 'amo' then record[#record + 1], record[#record + 2] = 'dlv', delivery end
         local written, fault = look('HSET', key('attempts', attempt), unpack(record))
-        if written then return attempt end
+        if written then
+            used[attempt] = true
+            return attempt
+        end
         notice(queue, 'attempt ' .. attempt .. ' passed over: ' .. fault)
         attempt = next_offer()
     end
@@ -187,24 +208,23 @@ end
 
 -- A job that cannot run at all is recorded as an attempt with the number 0.
 local function reject(job, queue, err, msg, last)
-    local attempt = begin_attempt(job, queue, 0, last)
+    local attempt = begin_attempt(string.sub(job, 1, 64), queue, 0, last)
     if not attempt then return nil end
     redis.call('HSET', key('attempts', attempt), 'fin', now, 'time', 0, 'err', err, 'msg', msg)
     redis.call('ZADD', key('failed', queue), now, attempt)
     count(queue, err == 'Bad Job' and 'bad' or 'missing', 1)
-    notice(queue, 'job ' .. job .. ': ' .. err .. ', ' .. msg .. ' (attempt ' .. attempt .. ')')
+    notice(queue, 'job ' .. shown(job) .. ': ' .. err .. ', ' .. msg .. ' (attempt ' .. attempt .. ')')
     return attempt
 end
 
--- Whether the job's last attempt is running or has succeeded: then this ID is a duplicate.
-local function is_duplicate(last)
-    local record = look('HMGET', key('attempts', last), 'que', 'fin', 'err')
-    if not record or not record[1] then return false end
-    if record[2] and not record[3] then return true end
-    return look('SISMEMBER', key('processing', record[1]), last) == 1
+-- A number that is reported where the field holds something else.
+local function counted_field(queue, job, name, text)
+    local value = number(text)
+    if text and not value then notice(queue, 'job ' .. shown(job) .. ': ' .. name .. ' is no number: ' .. shown(text)) end
+    return value
 end
 
-local claimed, short, taken = {}, true, {}
+local short, taken = true, {}
 -- Looks at the IDs at the head of a list and begins what can be begun; returns how many of them are dealt with.
 local function begin(queue, ids, begun, suspect)
     local waited = 0
@@ -212,46 +232,53 @@ local function begin(queue, ids, begun, suspect)
     for _, id in ipairs(ids) do
         if wanted <= 0 then break end
         local job_key = key('jobs', id)
-        local fields, fault = look('HMGET', job_key, 'cls', 'arg', 'qat', 'att', 'las', 'end', 'pat', 'que')
+        local fields, fault = look('HMGET', job_key, 'cls', 'arg', 'qat', 'att', 'las', 'end', 'pat', 'dlv')
+        local over = fields and present(fields[6])
+        local last = fields and present(fields[5])
         if taken[id] then
-            notice(queue, 'dropped a second copy of job ' .. id)
-        elseif fields and fields[6] then
-            if fields[6] == 'Dequeued' then
+            notice(queue, 'dropped a second copy of job ' .. shown(id))
+        elseif over then
+            if over == 'Dequeued' then
                 redis.call('DEL', job_key)
-            elseif fields[6] ~= 'Cancelled' then
-                notice(queue, 'dropped job ' .. id .. ': it has ended as ' .. fields[6])
+            elseif over ~= 'Cancelled' then
+                notice(queue, 'dropped job ' .. shown(id) .. ': it has ended as ' .. shown(over))
             end
-        elseif fields and fields[5] and is_duplicate(fields[5]) then
-            notice(queue, 'dropped job ' .. id .. ': its last attempt is running or has succeeded')
-        elseif not fields or not fields[1] then
+        elseif last and is_running_or_done(last) then
+            notice(queue, 'dropped job ' .. shown(id) .. ': its last attempt is running or has succeeded')
+        elseif not fields or not present(fields[1]) then
             local attempt
             if not fields then
                 attempt = reject(id, queue, 'Bad Job', fault)
             elseif redis.call('EXISTS', job_key) == 0 then
-                attempt = reject(id, queue, 'Job Not Found', 'there is no hash ' .. job_key)
+                attempt = reject(id, queue, 'Job Not Found', 'there is no hash ' .. shown(job_key))
             else
-                attempt = reject(id, queue, 'Bad Job', 'the hash has no field cls', fields[5])
+                attempt = reject(id, queue, 'Bad Job', 'the hash has no field cls', last)
                 if attempt then redis.call('HSET', job_key, 'end', 'Bad Job', 'las', attempt) end
             end
-            if not attempt then break end
+            if not attempt then
+                short = false
+                break
+            end
+            taken[id] = true
             wanted = wanted - 1
         else
             local size = fields[2] and #fields[2] or 0
             if size > bytes and #jobs > 0 then
-                short = false
                 wanted = 0
                 break
             end
-            local num = number(fields[4])
-            if fields[4] and not num then notice(queue, 'job ' .. id .. ': att is no count: ' .. string.sub(fields[4], 1, 40)) end
-            num = (num or 0) + 1
-            local attempt = begin_attempt(id, queue, num, fields[5])
-            if not attempt then break end
+            local num = (counted_field(queue, id, 'att', fields[4]) or 0) + 1
+            local attempt = begin_attempt(id, queue, num, last, fields[8])
+            if not attempt then
+                short = false
+                break
+            end
             redis.call('HSET', job_key, 'att', num, 'las', attempt)
             begun[#begun + 1] = attempt
-            taken[id] = true
+            taken[id], granted[attempt] = true, true
             hand_out(attempt, id, queue, num, fields, suspect)
-            waited = waited + math.max(0, now - (number(fields[7]) or number(fields[3]) or now))
+            local queued, due = counted_field(queue, id, 'qat', fields[3]), counted_field(queue, id, 'pat', fields[7])
+            waited = waited + math.max(0, now - (due or queued or now))
             bytes = bytes - size
             wanted = wanted - 1
         end
@@ -261,42 +288,54 @@ local function begin(queue, ids, begun, suspect)
     return dealt
 end
 
-if wanted > 0 and #queues > 0 then
-    local stopped, fault = look('SMISMEMBER', prefix .. 'paused', unpack(queues))
+-- Takes from one queue. All keys that a claim writes have been seen to be sound.
+local function claim_from(queue, at_hand, waiting, suspected)
+    local asked, begun = wanted, {}
+    local dealt = begin(queue, at_hand, begun, false)
+    if dealt > 0 then redis.call('LPOP', key('handoff', queue), dealt) end
+    dealt = begin(queue, waiting, begun, false)
+    if dealt > 0 then redis.call('LPOP', key('ready', queue), dealt) end
+    -- What was looked at has been dropped, or cost no fiber: there may be more behind it.
+    if wanted > 0 and (#at_hand == asked or #waiting == asked) then short = false end
+    local before = #begun
+    if suspected[1] and begin(queue, suspected, begun, true) > 0 then
+        redis.call('LPOP', key('suspects', queue))
+        if #begun > before then suspect_allowed = false else short = false end
+    end
+    if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
+end
+
+if claims and #queues > 0 then
+    local stopped, wrong = look('SMISMEMBER', prefix .. 'paused', unpack(queues))
     if not stopped then
-        notice('', 'no queue counts as paused: ' .. fault)
+        notice('', 'no queue counts as paused: ' .. wrong)
         stopped = {}
     end
     for q, queue in ipairs(queues) do
         if stopped[q] == 1 then
             paused[#paused + 1] = queue
         elseif wanted > 0 then
-            local handoff, ready, suspects = key('handoff', queue), key('ready', queue), key('suspects', queue)
-            local at_hand, fault = look('LRANGE', handoff, 0, wanted - 1)
             local waiting, suspected = nil, {}
-            if at_hand then waiting, fault = look('LRANGE', ready, 0, wanted - 1) end
-            if waiting and suspect_allowed then suspected, fault = look('LRANGE', suspects, 0, 0) end
+            local at_hand, fault = look('LRANGE', key('handoff', queue), 0, wanted - 1)
+            if at_hand then waiting, fault = look('LRANGE', key('ready', queue), 0, wanted - 1) end
+            if waiting and suspect_allowed then suspected, fault = look('LRANGE', key('suspects', queue), 0, 0) end
             local sound = waiting and suspected
             if sound then sound, fault = look('SREM', key('processing', queue), '') end
             if sound then sound, fault = exists_as('zset', key('failed', queue)) end
-            if not sound then
-                notice(queue, 'left out: ' .. fault)
+            if sound then
+                claim_from(queue, at_hand, waiting, suspected)
             else
-                local begun = {}
-                local dealt = begin(queue, at_hand, begun, false)
-                if dealt > 0 then redis.call('LPOP', handoff, dealt) end
-                dealt = begin(queue, waiting, begun, false)
-                if dealt > 0 then redis.call('LPOP', ready, dealt) end
-                if suspected[1] and begin(queue, suspected, begun, true) > 0 then
-                    redis.call('LPOP', suspects)
-                    suspect_allowed = false
-                end
-                if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
+                notice(queue, 'left out: ' .. fault)
             end
         end
     end
     if wanted <= 0 then short = false end
 end
 
-write_counts()
-return { exceptions, jobs, notices, paused, short and 1 or 0 }
+local spent = {}
+for i = first_offer, first_offer + reoffered - 1 do
+    if used[ARGV[i]] and not granted[ARGV[i]] then spent[#spent + 1] = ARGV[i] end
+end
+
+write_counts(notice)
+return { exceptions, jobs, notices, paused, short and 1 or 0, spent }

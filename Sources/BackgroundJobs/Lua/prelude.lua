@@ -22,6 +22,16 @@ local function number(text)
     return nil
 end
 
+-- A field's text, or nil where it is absent or empty: a field that has no value should not be there.
+local function present(text)
+    if text and text ~= '' then return text end
+    return nil
+end
+
+-- What a key or a field holds, fit for a sentence.
+local function shown(text) return (string.gsub(string.sub(text, 1, 64), '[^%w_.:@ -]', '?')) end
+
+-- Whether every one of the keys is of this type or missing; else nil and a sentence.
 local function exists_as(kind, ...)
     for i = 1, select('#', ...) do
         local found = redis.call('TYPE', (select(i, ...))).ok
@@ -31,8 +41,13 @@ local function exists_as(kind, ...)
 end
 
 -- The first write of a script decides whether Redis refuses it for want of memory: a removal is let through, and so is
--- all that follows (server.c, processCommand; script.c, scriptVerifyOOM). So scripts that relieve begin with this.
-local function relieve() redis.call('SREM', prefix .. 'queues', '') end
+-- all that follows (server.c, processCommand; script.c, scriptVerifyOOM). So scripts that relieve begin with this. Where
+-- `queues` is of a wrong type the call has counted as a write all the same; any other error (READONLY, MISCONF) has to
+-- end the script here, so it is asked for once more.
+local function relieve()
+    local _, fault = look('SREM', prefix .. 'queues', '')
+    if fault and not string.find(fault, 'WRONGTYPE', 1, true) then redis.call('SREM', prefix .. 'queues', '') end
+end
 
 local totals, minutes = {}, {}
 local function count(queue, field, by, minute_only)
@@ -47,8 +62,8 @@ end
 local function add_counts(counted_key, counts)
     local fields = {}
     for field in pairs(counts) do fields[#fields + 1] = field end
-    local before = look('HMGET', counted_key, unpack(fields))
-    if not before then return false end
+    local before, fault = look('HMGET', counted_key, unpack(fields))
+    if not before then return nil, fault end
     local pairs_ = {}
     for i, field in ipairs(fields) do
         pairs_[#pairs_ + 1] = field
@@ -59,11 +74,20 @@ local function add_counts(counted_key, counts)
 end
 
 -- Running totals, and those of this minute. A statistics key of a wrong type is left alone: it holds up no job.
-local function write_counts()
+-- `report`, if given, is told the queue and a sentence.
+local function write_counts(report)
     local minute = string.format('%.0f', math.floor(now / 60000))
-    for queue, counts in pairs(totals) do add_counts(key('stats', queue), counts) end
+    for queue, counts in pairs(totals) do
+        local written, fault = add_counts(key('stats', queue), counts)
+        if not written and report then report(queue, 'not counted in ' .. key('stats', queue) .. ': ' .. fault) end
+    end
     for queue, counts in pairs(minutes) do
         local minute_key = key('stats', queue) .. ':' .. minute
-        if add_counts(minute_key, counts) then redis.call('EXPIRE', minute_key, 90000) end
+        local written, fault = add_counts(minute_key, counts)
+        if written then
+            redis.call('EXPIRE', minute_key, 90000)
+        elseif report then
+            report(queue, 'not counted in ' .. minute_key .. ': ' .. fault)
+        end
     end
 end

@@ -2,8 +2,8 @@
 --
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace   2 queue   3 how many at most (500)
--- Returns { moved, wait, now }: number moved; ms until the next one is due ('' if there is none, 0 if more are due now);
---       the server's clock in ms. An error reply where one of the two keys is of a wrong type: nothing was moved.
+-- Returns { IDs moved, ms until the next one is due ('' if there is none, 0 if more are due now) }. An error reply where
+--       one of the two keys is of a wrong type: nothing was moved.
 --
 -- Twice is harmless: an ID is pushed in the step that takes it out of `scheduled`.
 
@@ -24,4 +24,4 @@ if next_one[2] then
     local score = tonumber(next_one[2])
     wait = string.format('%.0f', math.max(0, math.min((score or 0) - now, 9007199254740992)))
 end
-return { #due, wait, string.format('%.0f', now) }
+return { due, wait }

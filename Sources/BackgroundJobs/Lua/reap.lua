@@ -26,27 +26,41 @@ local function reap(queue, attempt, client, node, adoptions)
     local fields
     fields, fault = look_at_ending(queue, attempt, job)
     if not fields then return verdict(fault, job) end
-    local budget = record[6] == 'all' and 'all' or number(record[6]) or 3
-    verdict(end_as_vanished(queue, attempt, job, fields, record[5], budget, number(record[7]) or 259200000), job)
+    local budget = record[6] == 'all' and 'all' or number(record[6])
+    local window = number(record[7])
+    if record[6] and not budget then fields.faults[#fields.faults + 1] = 'crm was no number: ' .. shown(record[6]) end
+    if record[7] and not window then fields.faults[#fields.faults + 1] = 'crw was no number: ' .. shown(record[7]) end
+    verdict(end_as_vanished(queue, attempt, job, fields, record[5], budget or 3, window or 259200000), job)
 end
 
 -- An attempt that nobody can answer for, since its hash is missing or lacks what a reader needs. The hash of a wrong
--- type is left as it is; the job, where it is named and this is its last attempt, goes back to the head of the queue.
+-- type is left as it is; the job, where it is named and this is its last attempt, goes back to the head of the queue
+-- (one that may run once only is dead, one that is to be cancelled is cancelled).
 local function clear(queue, attempt)
-    local record = look('HMGET', key('attempts', attempt), 'wrk', 'nod', 'job', 'que')
-    if record and number(record[1]) and record[2] and record[3] and record[4] then return verdict('spared', record[3]) end
-    local sound, fault = exists_as('zset', key('failed', queue))
+    local record = look('HMGET', key('attempts', attempt), 'wrk', 'nod', 'job', 'que', 'dlv')
+    -- As strict about `wrk` as the watcher that judged: what it could not read is not spared here.
+    local client = record and record[1] and string.find(record[1], '^%d+$') and number(record[1])
+    if client and record[2] and record[3] and record[4] then return verdict('spared', record[3]) end
+    local sound, fault = exists_as('zset', key('failed', queue), key('dead', queue))
     if sound then sound, fault = exists_as('list', key('ready', queue)) end
     if not sound then return verdict(fault) end
-    local job = record and record[3]
-    local fields = job and look('HMGET', key('jobs', job), 'las', 'end')
+    local job = record and present(record[3])
+    local fields = job and look('HMGET', key('jobs', job), 'las', 'end', 'cnl')
     redis.call('SREM', key('processing', queue), attempt)
     if record then
-        redis.call('HSET', key('attempts', attempt), 'que', queue, 'err', 'Bad Attempt', 'msg', 'the hash lacked wrk, nod or job')
+        redis.call('HSET', key('attempts', attempt), 'que', queue, 'err', 'Bad Attempt', 'msg', 'the hash lacked wrk, nod, job or que')
     end
     redis.call('ZADD', key('failed', queue), now, attempt)
     count(queue, 'bad', 1)
-    if fields and fields[1] == attempt and not fields[2] then redis.call('LPUSH', key('ready', queue), job) end
+    if fields and fields[1] == attempt and not present(fields[2]) then
+        if fields[3] == '1' then
+            end_job(job, 'Cancelled')
+        elseif record[5] == 'amo' then
+            bury(queue, job)
+        else
+            redis.call('LPUSH', key('ready', queue), job)
+        end
+    end
     verdict('bad', job)
 end
 

@@ -36,8 +36,8 @@ local function look_at_attempt(attempt)
         if job and job[1] == attempt then
             if job[2] == 'Dead' then return end
             if set == 'completed' then
-                jobs[#jobs + 1] = { record, job[2] or 'Completed' }
-            elseif job[2] then
+                jobs[#jobs + 1] = { record, present(job[2]) or 'Completed' }
+            elseif present(job[2]) then
                 jobs[#jobs + 1] = { record, job[2] }
             end
         end
@@ -46,22 +46,26 @@ local function look_at_attempt(attempt)
     hashes[#hashes + 1] = key('attempts', attempt)
 end
 
--- A dead job's attempts stand in `failed` and `ended` of the queues they ran on.
+-- A dead job's attempts stand in `failed` and `ended` of the queues they ran on. The step ends at 5000 of them; those
+-- left over go by the retention of the sets they stand in.
+local steps = 0
 local function look_at_dead(job)
     going[#going + 1] = job
     local fields = look('HMGET', key('jobs', job), 'las', 'end')
     if not fields or fields[2] ~= 'Dead' then return end
     jobs[#jobs + 1] = { job, 'Dead' }
-    local attempt, steps = fields[1], 0
-    while attempt and steps < 1000 do
-        local record = look('HMGET', key('attempts', attempt), 'prv', 'que')
-        if record and record[2] then
+    local attempt = present(fields[1])
+    while attempt and steps < 5000 do
+        local record = look('HMGET', key('attempts', attempt), 'prv', 'que', 'job')
+        -- The chain ends where something else stands in the field: nobody else's attempts are deleted.
+        if not record or record[3] ~= job then return end
+        if record[2] then
             for _, ending in ipairs({ 'failed', 'ended' }) do
                 if exists_as('zset', key(ending, record[2])) then redis.call('ZREM', key(ending, record[2]), attempt) end
             end
         end
         redis.call('DEL', key('attempts', attempt))
-        attempt, steps = record and record[1], steps + 1
+        attempt, steps = present(record[1]), steps + 1
     end
 end
 

@@ -19,9 +19,9 @@ package struct Preflight: Sendable {
     /// user may do what it must.
     ///
     /// - Parameters:
-    ///   - probes: commands that change nothing, each of which must be permitted.
+    ///   - rights: what the user must be allowed to do.
     ///   - allowsEviction: whether a policy that evicts jobs is accepted.
-    package func check(_ probes: [[String]], allowsEviction: Bool) async throws {
+    package func check(_ rights: Rights, allowsEviction: Bool) async throws {
         let client = RedisClient(
             try redis.configuration(clientName: ClientName.manager(redis.namespace)),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
@@ -35,7 +35,7 @@ package struct Preflight: Sendable {
                 throw BackgroundError(error)
             }
             try await checkServer(store, allowsEviction: allowsEviction)
-            try await checkRights(store, probes)
+            try await checkRights(store, rights)
         } catch {
             await client.close()
             throw error
@@ -68,7 +68,7 @@ package struct Preflight: Sendable {
             )
         }
         try await checkVersion(store)
-        logger.debug("Redis \(info.version), \(info["role"]), maxmemory-policy \(info.evictionPolicy)")
+        logger.info("Redis \(info.version), \(info["role"]), maxmemory-policy \(info.evictionPolicy)")
     }
 
     private func checkEviction(_ policy: String, allowed: Bool) throws(BackgroundError) {
@@ -103,15 +103,14 @@ package struct Preflight: Sendable {
         }
     }
 
-    private func checkRights(_ store: RedisStore, _ probes: [[String]]) async throws(BackgroundError) {
-        guard !probes.isEmpty else { return }
+    private func checkRights(_ store: RedisStore, _ rights: Rights) async throws(BackgroundError) {
         var pipeline = Pipeline()
-        for probe in probes { pipeline.command(probe) }
-        let replies = try await store.send(pipeline)
-        let denied = zip(probes, replies).compactMap { probe, reply -> String? in
+        for command in rights.commands { pipeline.command(command) }
+        var denied = zip(rights.commands, try await store.send(pipeline)).compactMap { command, reply -> String? in
             guard case .error(let text) = reply, text.hasPrefix("NOPERM") else { return nil }
-            return probe.prefix { $0.allSatisfy(\.isUppercase) }.joined(separator: " ")
+            return command.prefix { $0.allSatisfy(\.isUppercase) }.joined(separator: " ")
         }
+        if denied.isEmpty { denied = try await deniedInScripts(store, rights.inScripts) }
         guard denied.isEmpty else {
             throw BackgroundError(
                 .notPermitted,
@@ -121,26 +120,21 @@ package struct Preflight: Sendable {
         }
     }
 
-    /// What a worker must be allowed to do, as commands that change nothing.
-    static func worker(_ keys: Keys) -> [[String]] {
-        scripts(keys) + [
-            ["SADD", keys.queues], ["CLIENT", "KILL", "ID", "0"], ["INFO", "server"],
-            ["BLMOVE", keys.ready("."), keys.handoff("."), "LEFT", "RIGHT", "0.001"],
-            ["SSCAN", keys.processing("."), "0"], ["HMGET", keys.attempt("-"), "wrk"],
-        ]
-    }
-
-    /// What a watcher must be allowed to do.
-    static func watcher(_ keys: Keys) -> [[String]] {
-        scripts(keys) + [
-            ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"], ["INFO", "server"], ["TIME"],
-            ["SMEMBERS", keys.queues], ["SSCAN", keys.processing("."), "0"], ["HMGET", keys.attempt("-"), "wrk"],
-            ["LRANGE", keys.handoff("."), "0", "0"],
-        ]
-    }
-
-    private static func scripts(_ keys: Keys) -> [[String]] {
-        [["SCRIPT", "EXISTS", "-"], ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", "-", "1", keys.queues]]
+    /// Those of the commands that a script of this user may not run, each with its key.
+    private func deniedInScripts(_ store: RedisStore, _ commands: [[String]]) async throws(BackgroundError) -> [String]
+    {
+        let arguments = commands.flatMap { ["\($0.count - 1)"] + $0 }
+        let reply: RESPValue
+        do {
+            reply = try await store.run(store.scripts.rights, arguments: arguments.count) { pipeline in
+                for argument in arguments { pipeline.append(argument) }
+            }
+        } catch  where error.code == .refused {
+            // A Redis that runs no scripts at present (loading, a replica, no memory) is no reason not to start.
+            return []
+        }
+        let denied = (reply.array ?? []).compactMap { $0.int.map { commands[Int($0)] } }
+        return denied.map { $0[..<min(2, $0.count)].joined(separator: " ").replacing("!", with: "*") }
     }
 }
 

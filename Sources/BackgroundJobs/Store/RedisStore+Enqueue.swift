@@ -19,8 +19,11 @@ extension RedisStore {
         }
     }
 
-    /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID.
+    /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID, also
+    /// within one call.
     private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> [NewJob] {
+        var ids: Set<String> = []
+        let jobs = jobs.filter { !$0.isIDChosen || ids.insert($0.id).inserted }
         let chosen = jobs.indices.filter { jobs[$0].isIDChosen }
         guard !chosen.isEmpty else { return jobs }
         var pipeline = Pipeline()
@@ -72,15 +75,40 @@ extension RedisStore {
 
     /// An error inside EXEC does not stop the commands behind it: where a push failed (its key is of a wrong type), the
     /// hashes go again, so that "the hash is there" means "it was queued".
+    ///
+    /// An error of the last command alone (`queues` is no set) is none of the producer's: the jobs are queued, and the
+    /// watchers tell of it.
     private func undo(_ jobs: [NewJob], pushes: [[Int]], results: [RESPValue]) async throws(BackgroundError) {
-        guard let failure = results.first(where: { if case .error = $0 { true } else { false } }) else { return }
+        let essential = results.prefix(jobs.count + pushes.count)
+        guard let failure = essential.first(where: { if case .error = $0 { true } else { false } }) else { return }
         var cleanup = Pipeline()
         for (index, members) in pushes.enumerated() {
             guard jobs.count + index < results.count, case .error = results[jobs.count + index] else { continue }
             for member in members { cleanup.command("DEL", keys.job(jobs[member].id)) }
         }
-        if cleanup.commandCount > 0 { _ = try await send(cleanup) }
+        if cleanup.commandCount > 0 { try await delete(cleanup) }
         _ = try failure.orThrow()
+    }
+
+    /// Deletes the hashes of jobs that could not be pushed. A broken connection is waited out, and never taken for one in
+    /// which the transaction was lost: it was carried out, and failed.
+    private func delete(_ cleanup: Pipeline) async throws(BackgroundError) {
+        var tries = 0
+        while true {
+            do {
+                _ = try await send(cleanup)
+                return
+            } catch {
+                tries += 1
+                guard tries == 5 else { continue }
+                throw BackgroundError(
+                    .damaged,
+                    "The jobs could not be pushed, since a key is of a wrong type, and their hashes could not be deleted: "
+                        + "\(error.message) Delete them by hand, or enqueue under other IDs.",
+                    cause: error
+                )
+            }
+        }
     }
 
     private func appendHash(of job: NewJob, queuedAt now: Int64, to pipeline: inout Pipeline) {

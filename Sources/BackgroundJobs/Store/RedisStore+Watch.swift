@@ -6,10 +6,10 @@ extension RedisStore {
             pipeline.append(queue)
             pipeline.append(limit)
         }
-        guard let parts = reply.array, parts.count == 3, let moved = parts[0].int else {
+        guard let parts = reply.array, parts.count == 2, let moved = parts[0].array else {
             throw .unexpected(reply, "promote")
         }
-        return Promotion(moved: Int(moved), wait: parts[1].int)
+        return Promotion(moved: moved.compactMap(\.text), wait: parts[1].int)
     }
 
     package func reap(_ attempts: [Condemned]) async throws(BackgroundError) -> [Reaped] {

@@ -100,7 +100,7 @@ extension Adoption {
 extension Exchange {
     /// - Parameter order: the index of each finish, in the order in which the script was given them.
     fileprivate init(_ reply: RESPValue, order: [Int]) throws(BackgroundError) {
-        guard let parts = reply.array, parts.count == 5, let exceptions = parts[0].array, let jobs = parts[1].array,
+        guard let parts = reply.array, parts.count == 6, let exceptions = parts[0].array, let jobs = parts[1].array,
             let notices = parts[2].array, let paused = parts[3].array
         else { throw .unexpected(reply, "exchange") }
         for at in stride(from: 0, to: exceptions.count - 1, by: 2) {
@@ -115,6 +115,7 @@ extension Exchange {
         }
         self.paused = paused.compactMap(\.text)
         self.isShort = parts[4].int == 1
+        self.spent = (parts[5].array ?? []).compactMap(\.text)
     }
 }
 

@@ -17,8 +17,22 @@ package final class RedisStore: Store {
 
     /// Sends commands and returns one value for each; error replies are values here.
     package func send(_ pipeline: Pipeline, session: UInt64? = nil) async throws(BackgroundError) -> [RESPValue] {
+        if let session { return try await send(pipeline, boundTo: session) }
         do {
-            return try await client.send(pipeline, session: session)
+            return try await client.send(pipeline)
+        } catch {
+            throw BackgroundError(error)
+        }
+    }
+
+    /// Sends commands in the name of a worker's connection. The caller's cancellation does not end the wait, since a
+    /// worker that is cancelled has its last reports to make; the command time-out does.
+    private func send(_ pipeline: Pipeline, boundTo session: UInt64) async throws(BackgroundError) -> [RESPValue] {
+        let replies: Result<[RESPValue], RedisError> = await withUnsafeContinuation { continuation in
+            client.send(pipeline, session: session) { continuation.resume(returning: $0) }
+        }
+        do {
+            return try replies.get()
         } catch {
             throw BackgroundError(error)
         }
@@ -32,7 +46,7 @@ package final class RedisStore: Store {
         return try await send(pipeline)[0].orThrow()
     }
 
-    /// Runs a script; one that Redis has forgotten (a restart, SCRIPT FLUSH) is loaded and run again once.
+    /// Runs a script; one that Redis has forgotten (a restart, SCRIPT FLUSH) is loaded and run again.
     ///
     /// - Parameters:
     ///   - arguments: how many `append` adds behind the namespace.
@@ -42,14 +56,21 @@ package final class RedisStore: Store {
         arguments: Int,
         _ append: (inout Pipeline) -> Void
     ) async throws(BackgroundError) -> RESPValue {
-        if let digest = digests.withLock({ $0[script] }) {
-            let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
-            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
+        for _ in 0..<Self.loads {
+            if let digest = digests.withLock({ $0[script] }) {
+                let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
+                guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
+            }
+            let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
+            remember([script], [digest])
         }
-        let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
-        remember([script], [digest])
-        return try await send(call(script, digest, arguments: arguments, append), session: session)[0].orThrow()
+        return try await send(call(script, digest(script), arguments: arguments, append), session: session)[0].orThrow()
     }
+
+    /// How often a script is loaded for one call: somebody may flush them between loading and calling.
+    private static let loads = 10
+
+    private func digest(_ script: Script) -> String { digests.withLock { $0[script] ?? "" } }
 
     /// The call of a script that is known to have been loaded, as bytes; nil if it has not.
     func call(_ script: Script, arguments: Int, _ append: (inout Pipeline) -> Void) -> Pipeline? {

@@ -5,6 +5,11 @@ package struct Script: Sendable, Hashable {
     /// The file with its prelude in front.
     package var source: String
 
+    /// By the name alone: the source is long, and every call looks a script up.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+    }
+
     fileprivate init(_ name: String, _ parts: [UInt8]...) {
         self.name = name
         source = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
@@ -30,6 +35,7 @@ package struct Scripts: Sendable {
     package var recover = Script("recover", PackageResources.prelude_lua, PackageResources.recover_lua)
     package var dequeue = Script("dequeue", PackageResources.prelude_lua, PackageResources.dequeue_lua)
     package var trim = Script("trim", PackageResources.prelude_lua, PackageResources.trim_lua)
+    package var rights = Script("rights", PackageResources.prelude_lua, PackageResources.rights_lua)
 
     package init() {}
 }

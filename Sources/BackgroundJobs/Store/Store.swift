@@ -3,7 +3,8 @@
 /// There are two stores: ``RedisStore`` runs them as scripts on Redis, `MemoryStore` in plain Swift. One conformance suite
 /// runs against both. Every verb is atomic, and harmless when it is repeated.
 package protocol Store: Sendable {
-    /// enqueue: writes the jobs and pushes them to `ready` or `scheduled`, all of them or none.
+    /// enqueue: writes the jobs and pushes them to `ready` or `scheduled`, all of them or none. (Where a key is of a wrong
+    /// type, all or none of each queue, and the call throws.)
     func enqueue(_ jobs: [NewJob]) async throws(BackgroundError)
 
     /// dequeue: takes a job that waits out and deletes it.
@@ -160,6 +161,26 @@ package struct ClaimedJob: Sendable, Equatable {
     /// When it was queued, ms; nil where the hash does not tell.
     package var queuedAt: Int64?
     package var isSuspect: Bool
+
+    package init(
+        attempt: String,
+        id: String,
+        queue: String,
+        number: Int,
+        className: String?,
+        arguments: [UInt8],
+        queuedAt: Int64?,
+        isSuspect: Bool
+    ) {
+        self.attempt = attempt
+        self.id = id
+        self.queue = queue
+        self.number = number
+        self.className = className
+        self.arguments = arguments
+        self.queuedAt = queuedAt
+        self.isSuspect = isSuspect
+    }
 }
 
 /// What an exchange did.
@@ -173,12 +194,35 @@ package struct Exchange: Sendable, Equatable {
     package var paused: [String] = []
     /// Whether the queues hold no more than what was taken.
     package var isShort = true
+    /// Of the attempt IDs offered again, those whose attempts have ended: they are not to be offered any more.
+    package var spent: [String] = []
+
+    package init(
+        exceptions: [Int: Verdict] = [:],
+        jobs: [ClaimedJob] = [],
+        notices: [Notice] = [],
+        paused: [String] = [],
+        isShort: Bool = true,
+        spent: [String] = []
+    ) {
+        self.exceptions = exceptions
+        self.jobs = jobs
+        self.notices = notices
+        self.paused = paused
+        self.isShort = isShort
+        self.spent = spent
+    }
 }
 
 /// Something an operator should know about a queue.
 package struct Notice: Sendable, Equatable {
     package var queue: String
     package var sentence: String
+
+    package init(queue: String, sentence: String) {
+        self.queue = queue
+        self.sentence = sentence
+    }
 }
 
 /// What became of a finish, or of an attempt that a worker answers for.
@@ -219,13 +263,24 @@ package struct Adopted: Sendable, Equatable {
     package var verdicts: [String: Verdict]
     /// The offered ones that were begun, with their jobs.
     package var granted: [ClaimedJob]
+
+    package init(verdicts: [String: Verdict], granted: [ClaimedJob]) {
+        self.verdicts = verdicts
+        self.granted = granted
+    }
 }
 
 /// What a step of promotion did.
 package struct Promotion: Sendable, Equatable {
-    package var moved: Int
+    /// The jobs that went to `ready`, in order.
+    package var moved: [String]
     /// Ms until the next one is due (0: more are due now); nil if nothing is scheduled.
     package var wait: Int64?
+
+    package init(moved: [String], wait: Int64?) {
+        self.moved = moved
+        self.wait = wait
+    }
 }
 
 /// An attempt that a watcher judged, with what it looked like then.
@@ -264,6 +319,11 @@ package struct Reaped: Sendable, Equatable {
         case spared
         case damaged(String)
     }
+
+    package init(outcome: Outcome, job: String?) {
+        self.outcome = outcome
+        self.job = job
+    }
 }
 
 /// The sets that are trimmed.
@@ -297,4 +357,10 @@ package struct Trimmed: Sendable, Equatable {
     /// Those looked at that must stay; the next step starts behind them.
     package var kept: Int
     package var hasMore: Bool
+
+    package init(removed: Int, kept: Int, hasMore: Bool) {
+        self.removed = removed
+        self.kept = kept
+        self.hasMore = hasMore
+    }
 }

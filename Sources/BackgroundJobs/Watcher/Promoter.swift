@@ -22,14 +22,12 @@ struct Promoter: Sendable {
 
     /// Moves all that is due; returns how long until the next one is.
     private func promote(_ queue: String) async throws(BackgroundError) -> Duration? {
-        var moved = 0
         while true {
             let promotion = try await watch.store.promote(queue, limit: Self.step)
-            moved += promotion.moved
-            if promotion.moved > 0, promotion.wait == 0, !Task.isCancelled { continue }
-            if moved > 0 {
-                watch.logger.debug("Promoted \(moved) jobs", metadata: [LogKey.queue: "\(queue)"])
+            for job in promotion.moved {
+                watch.logger.debug("Promoted a job", metadata: [LogKey.job: "\(job)", LogKey.queue: "\(queue)"])
             }
+            if !promotion.moved.isEmpty, promotion.wait == 0, !Task.isCancelled { continue }
             return promotion.wait.map { .milliseconds(max($0, 1)) }
         }
     }

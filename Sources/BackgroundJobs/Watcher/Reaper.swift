@@ -72,8 +72,8 @@ struct Reaper: Sendable {
         pipeline.command("INFO", "server")
         pipeline.command("INFO", "replication")
         // A script, so that a server that refuses them (LOADING, BUSY) is found out before anybody is judged.
-        let promotion = try await store.promote(".", limit: 1)
-        guard promotion.moved == 0, let session = store.client.session else {
+        _ = try await store.recover([], in: ".")
+        guard let session = store.client.session else {
             throw BackgroundError(.unavailable, "The connection to Redis is being made anew.")
         }
         let replies = try await store.send(pipeline, session: session.number)

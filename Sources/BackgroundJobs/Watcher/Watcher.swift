@@ -2,7 +2,6 @@ import BackgroundRedis
 public import Logging
 import NIOPosix
 public import ServiceLifecycle
-import Synchronization
 
 /// Puts right whatever died on the way: promotes scheduled jobs, ends the attempts of dead workers, recovers IDs that
 /// nobody claimed, and trims what is old.
@@ -19,12 +18,7 @@ public final class Watcher: Service {
     private let redis: RedisOptions
     private let node: Node
     private let logger: Logger
-    private let stopped = Mutex(Stop())
-
-    private struct Stop {
-        var isStopped = false
-        var stop: (@Sendable () -> Void)?
-    }
+    private let stopSignal = StopSignal()
 
     /// Makes a watcher; nothing is connected before ``run()``.
     ///
@@ -48,42 +42,42 @@ public final class Watcher: Service {
     ///
     /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused.
     public func run() async throws {
-        let logger = self.logger
-        try await Preflight(redis, logger: logger).check(
-            Preflight.watcher(Keys(namespace: redis.namespace)),
-            allowsEviction: options.allowsEviction
-        )
+        try await withGracefulShutdownHandler {
+            let passed: Bool? = try await stopSignal.unlessStopped { [redis, options, logger] in
+                try await Preflight(redis, logger: logger).check(
+                    Rights.watcher(Keys(namespace: redis.namespace)),
+                    allowsEviction: options.allowsEviction
+                )
+                return true
+            }
+            if passed == true { try await watch() }
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    private func watch() async throws {
         let configuration = try redis.configuration(clientName: ClientName.watcher(redis.namespace, node: node))
         let client = RedisClient(
             configuration,
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: logger
         )
-        let store = RedisStore(client: client, namespace: redis.namespace)
         let watch = Watch(
-            store: store,
+            store: RedisStore(client: client, namespace: redis.namespace),
             options: options,
             namespace: redis.namespace,
             database: configuration.url.database,
             logger: logger
         )
         logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
-        let (stops, continuation) = AsyncStream.makeStream(of: Void.self)
-        stopped.withLock { stopped in
-            stopped.stop = { continuation.finish() }
-            if stopped.isStopped { continuation.finish() }
-        }
-        await withGracefulShutdownHandler {
-            await withTaskGroup(of: Void.self) { duties in
-                duties.addTask { await Promoter(watch: watch).run() }
-                duties.addTask { await Reaper(watch: watch).run() }
-                duties.addTask { await Recoverer(watch: watch).run() }
-                duties.addTask { await Trimmer(watch: watch).run() }
-                for await _ in stops {}
-                duties.cancelAll()
-            }
-        } onGracefulShutdown: {
-            self.stop()
+        await withTaskGroup(of: Void.self) { duties in
+            duties.addTask { await Promoter(watch: watch).run() }
+            duties.addTask { await Reaper(watch: watch).run() }
+            duties.addTask { await Recoverer(watch: watch).run() }
+            duties.addTask { await Trimmer(watch: watch).run() }
+            await stopSignal.wait()
+            duties.cancelAll()
         }
         await client.close()
         logger.info("Stopped")
@@ -91,10 +85,6 @@ public final class Watcher: Service {
 
     /// Stops after the steps that are under way.
     public func stop() {
-        let stop = stopped.withLock { stopped in
-            stopped.isStopped = true
-            return stopped.stop
-        }
-        stop?()
+        stopSignal.stop()
     }
 }

@@ -229,8 +229,8 @@ private final class Link: Sendable {
         opening.append(contentsOf: beat)
         return session.send(opening).flatMap { [self] replies in
             do {
-                store.remember(scripts, try replies.prefix(scripts.count).map { try $0.orThrow().text ?? "" })
-                let info = ServerInfo(try replies[scripts.count].orThrow().text ?? "")
+                store.remember(scripts, try replies.prefix(scripts.count).map { try $0.get().text ?? "" })
+                let info = ServerInfo(try replies[scripts.count].get().text ?? "")
                 return endFormer(info.runID, session).flatMap { self.adopt(info.runID, session, store, host) }
             } catch {
                 return session.eventLoop.makeFailedFuture(error)
@@ -270,7 +270,7 @@ private final class Link: Sendable {
         return session.send(pipeline).flatMapThrowing { [self] replies in
             var adopted = Adopted(verdicts: [:], granted: [])
             for (part, reply) in zip(parts, replies) {
-                let answer = try Adopted(try reply.orThrow(), of: part)
+                let answer = try Adopted(try reply.get(), of: part)
                 adopted.verdicts.merge(answer.verdicts) { first, _ in first }
                 adopted.granted += answer.granted
             }

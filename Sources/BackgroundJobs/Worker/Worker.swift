@@ -21,6 +21,7 @@ public final class Worker: Service {
     private let driver: WorkerDriver
     private let eventLoops: MultiThreadedEventLoopGroup
     private let hasRun = Mutex(false)
+    private let stopSignal = StopSignal()
     private let logger: Logger
 
     /// The name of this worker in `bg-cli workers` and in the attempts it makes.
@@ -69,7 +70,15 @@ public final class Worker: Service {
         self.redis = redis
         self.eventLoops = eventLoops
         self.logger = logger
-        driver = WorkerDriver(options, node: node, link: link, eventLoop: eventLoops.next(), jobs: jobs, logger: logger)
+        driver = WorkerDriver(
+            options,
+            node: node,
+            link: link,
+            eventLoop: eventLoops.next(),
+            jobs: jobs,
+            stopSignal: stopSignal,
+            logger: logger
+        )
     }
 
     /// Works until it is stopped.
@@ -87,22 +96,38 @@ public final class Worker: Service {
         else {
             throw BackgroundError(.invalidArgument, "A worker runs once; make another one.")
         }
-        defer { eventLoops.shutdownGracefully { _ in } }
-        if let redis {
-            try await Preflight(redis, logger: logger).check(
-                Preflight.worker(Keys(namespace: redis.namespace)),
-                allowsEviction: options.allowsEviction
-            )
+        defer {
+            driver.end()
+            eventLoops.shutdownGracefully { _ in }
         }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {
-                try await self.driver.run()
+                do {
+                    guard try await isSuitable() else { return await driver.close() }
+                    try await driver.run()
+                } catch {
+                    await driver.close()
+                    throw error
+                }
             } onCancel: {
                 self.driver.releaseNow()
             }
         } onGracefulShutdown: {
             self.driver.stop()
         }
+    }
+
+    /// Waits for Redis and looks at it; false if the worker was stopped meanwhile.
+    private func isSuitable() async throws -> Bool {
+        guard let redis else { return true }
+        let passed: Bool? = try await stopSignal.unlessStopped { [options, logger] in
+            try await Preflight(redis, logger: logger).check(
+                Rights.worker(Keys(namespace: redis.namespace)),
+                allowsEviction: options.allowsEviction
+            )
+            return true
+        }
+        return passed == true
     }
 
     /// Runs the worker beside `body` and stops it gracefully when `body` is done.

@@ -17,11 +17,14 @@ final class WorkerDriver: Sendable {
     /// Jobs that an adoption granted, for the loop to start: they were begun on a connection whose reply was lost.
     private let granted = Mutex<[ClaimedJob]>([])
     private let stopping = Mutex(Stopping())
+    private let stopSignal: StopSignal
     private let stragglers = Mutex<(@Sendable () -> Void)?>(nil)
 
     private struct Stopping {
         var releaseTimer: Scheduled<Void>?
         var isReleasing = false
+        /// The worker has run: its event loop takes no more timers.
+        var isOver = false
     }
 
     /// How long the last reports may take when the worker leaves.
@@ -35,8 +38,10 @@ final class WorkerDriver: Sendable {
         link: any WorkerLink,
         eventLoop: any EventLoop,
         jobs: JobRegistry,
+        stopSignal: StopSignal,
         logger: Logger
     ) {
+        self.stopSignal = stopSignal
         self.node = "\(node)"
         self.options = options
         self.link = link
@@ -59,7 +64,11 @@ final class WorkerDriver: Sendable {
     // MARK: The loop
 
     func run() async throws {
-        try await link.start(for: self)
+        let isLinked = try await stopSignal.unlessStopped { [self] in
+            try await link.start(for: self)
+            return true
+        }
+        guard isLinked == true else { return await link.close() }
         logger.info(
             "Working on \(options.queues.names.joined(separator: ", ")) with \(options.fibers) fibers"
         )
@@ -87,9 +96,7 @@ final class WorkerDriver: Sendable {
     }
 
     private func carryOut(_ action: WorkerMachine.Action, in group: inout DiscardingTaskGroup) async {
-        for job in granted.withLock({ granted in
-            defer { granted = [] }; return granted
-        }) { start(job, in: &group) }
+        startGranted(in: &group)
         switch action {
         case .exchange(let call):
             group.addTask { await self.exchange(call) }
@@ -145,8 +152,18 @@ final class WorkerDriver: Sendable {
 
     // MARK: Jobs
 
-    private func start(_ job: ClaimedJob, in group: inout DiscardingTaskGroup) {
-        group.addTask { await self.perform(job) }
+    /// Starts what was claimed, but for what has been lost or given back meanwhile.
+    private func startGranted(in group: inout DiscardingTaskGroup) {
+        let claimed = granted.withLock { granted in
+            defer { granted = [] }
+            return granted
+        }
+        guard !claimed.isEmpty else { return }
+        let isReleasing = stopping.withLock { $0.isReleasing }
+        for job in claimed {
+            if isReleasing, !machine.withLock({ $0.isRunning(job.attempt) }) { continue }
+            group.addTask { await self.perform(job) }
+        }
     }
 
     private func perform(_ job: ClaimedJob) async {
@@ -209,14 +226,29 @@ final class WorkerDriver: Sendable {
         logger.info("Quiet: claiming no more jobs")
     }
 
+    /// Closes the connections of a worker that did not get to work.
+    func close() async {
+        await link.close()
+    }
+
+    /// The worker's run is over, whatever ended it: a stop that comes after it has nothing to do.
+    func end() {
+        stopping.withLock { stopping in
+            stopping.isOver = true
+            stopping.releaseTimer?.cancel()
+        }
+    }
+
     func stop() {
+        guard !stopping.withLock({ $0.isOver }) else { return }
+        stopSignal.stop()
         let running = machine.withLock { machine in
             machine.stop()
             return machine.runningCount
         }
         logger.info("Stopping: \(running) jobs are running")
         stopping.withLock { stopping in
-            guard stopping.releaseTimer == nil, !stopping.isReleasing else { return }
+            guard stopping.releaseTimer == nil, !stopping.isReleasing, !stopping.isOver else { return }
             stopping.releaseTimer = eventLoop.scheduleTask(in: TimeAmount(options.gracePeriod)) { self.releaseNow() }
         }
         wakeup.signal()
@@ -228,9 +260,10 @@ final class WorkerDriver: Sendable {
         let isFirst = stopping.withLock { stopping in
             stopping.releaseTimer?.cancel()
             defer { stopping.isReleasing = true }
-            return !stopping.isReleasing
+            return !stopping.isReleasing && !stopping.isOver
         }
         guard isFirst else { return }
+        stopSignal.stop()
         machine.withLock { $0.stop() }
         tasks.cancelAll()
         eventLoop.scheduleTask(in: Self.unwinding) { [self] in

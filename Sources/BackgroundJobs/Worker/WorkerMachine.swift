@@ -80,7 +80,8 @@ package struct WorkerMachine: Sendable {
         var until: ContinuousClock.Instant
     }
 
-    static let batch = 128
+    /// What a claim may ask for (protocol, Transitions).
+    static let largestBatch = 128
     /// Beyond so many queues a worker polls instead of waiting on a connection each.
     static let mostWaits = 16
 
@@ -128,16 +129,19 @@ package struct WorkerMachine: Sendable {
         return max(0, fibers - running.count - unreported.count - underWay - unsure.count)
     }
 
+    /// How many jobs one call carries at most. Half of the fibers: while Redis works on one half the worker runs the other.
+    private var batch: Int { fibers < 16 ? fibers : min(Self.largestBatch, fibers / 2) }
+
     /// A second call goes out beside the first when it has a good batch to carry.
     private var mayCall: Bool {
-        calls.isEmpty || (calls.count == 1 && unreported.count >= max(4, min(64, fibers / 3)))
+        calls.isEmpty || (calls.count == 1 && max(unreported.count, isHungry ? free : 0) >= max(4, batch / 2))
     }
 
     private mutating func makeCall() -> Call? {
         guard mayCall else { return nil }
-        let reported = min(unreported.count, Self.batch)
-        let room = phase == .working ? min(Self.batch, free + reported) : 0
-        guard reported > 0 || (isHungry && room > 0 && calls.isEmpty) else { return nil }
+        let reported = min(unreported.count, batch)
+        let room = phase == .working ? min(batch, free + reported) : 0
+        guard reported > 0 || (isHungry && room > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
         let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: room))
@@ -196,6 +200,7 @@ package struct WorkerMachine: Sendable {
     /// Whether the driver has something to do that it may not have had before.
     package var isDue: Bool { isLinked && mayCall && (!unreported.isEmpty || isHungry) }
 
+    package func isRunning(_ attempt: String) -> Bool { running[attempt] != nil }
     package var runningCount: Int { running.count }
     package var isWorking: Bool { phase == .working }
 
@@ -233,8 +238,8 @@ package struct WorkerMachine: Sendable {
         }
         if call.claim.wanted > 0 {
             // IDs re-offered and not used may be used by a call that is still on its way.
-            let begun = Set(reply.jobs.map(\.attempt))
-            spare.append(contentsOf: call.claim.reoffered.filter { !begun.contains($0) })
+            let used = Set(reply.jobs.map(\.attempt) + reply.spent)
+            spare.append(contentsOf: call.claim.reoffered.filter { !used.contains($0) })
             paused = Set(reply.paused)
             lastClaimWasShort = reply.isShort
             if !reply.isShort { isHungry = true }
@@ -271,8 +276,7 @@ package struct WorkerMachine: Sendable {
         guard let index = calls.firstIndex(where: { $0.number == number }) else { return }
         takeBack(calls.remove(at: index), failure)
         switch failure {
-        // One that was not sent may have come too early, when the new connection had adopted and was not open yet. If the
-        // connection is lost, the link says so.
+        // Not sent: the connection is just being lost, of which the link tells, or adopted and about to be ready.
         case .refused, .notSent: postpone(now: now)
         case .unanswered: isLinked = false
         }
@@ -357,19 +361,18 @@ package struct WorkerMachine: Sendable {
         self.session = session
         for (attempt, verdict) in adopted.verdicts {
             switch verdict {
-            case .yours:
+            case .yours, .never:
                 break
             case .done, .lost:
                 let finished = unreported.filter { $0.attempt == attempt }
                 unreported.removeAll { $0.attempt == attempt }
                 if verdict == .lost { result.refused.append(contentsOf: finished) }
                 if running.removeValue(forKey: attempt) != nil { result.cancel.append(attempt) }
-            case .never:
-                if unsure.contains(attempt) { spare.append(attempt) }
             case .damaged(let sentence):
                 result.damaged.append(sentence)
             }
         }
+        spare += unsure.filter { adopted.verdicts[$0] == .never }
         unsure.removeAll { adopted.verdicts[$0] != nil }
         result.start = adopted.granted.filter { running[$0.attempt] == nil }
         for job in result.start { began(job) }

@@ -4,10 +4,10 @@ import Logging
 
 /// The options that every command of `bg-cli` has, and the connections made from them.
 struct ConnectionOptions: ParsableArguments {
-    @OptionGroup(title: "Redis")
+    @OptionGroup
     var redis: RedisCommandOptions
 
-    @OptionGroup(title: "Logging")
+    @OptionGroup
     var log: LogOptions
 
     /// What fails is thrown and said once; the connection's own lines are for those who ask for them.
@@ -25,7 +25,9 @@ struct ConnectionOptions: ParsableArguments {
             throw error
         }
         await inspector.close()
-        if log.verbose { note("\(inspector.server), namespace \(inspector.namespace), \(start.duration(to: .now))") }
+        if log.verbose {
+            note("\(inspector.server), namespace \(inspector.namespace), \(start.duration(to: .now).readable)")
+        }
         return result
     }
 

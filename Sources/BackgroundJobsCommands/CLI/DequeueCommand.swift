@@ -6,6 +6,7 @@ struct DequeueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dequeue",
         abstract: "Takes out jobs that wait, and deletes them.",
+        usage: "bg-cli dequeue <id> ... [<options>]",
         discussion: """
             Prints the IDs of those it took out. A job that is running, or has ended, is left alone; then the exit code is 1.
 

@@ -7,6 +7,7 @@ struct EnqueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enqueue",
         abstract: "Enqueues jobs and prints their IDs, one a line.",
+        usage: "bg-cli enqueue <class> [<json>] [-q <queue>] [--in <time> | --at <time>] [<options>]",
         discussion: """
             A job has a class, which says what is to be done, and arguments: one JSON value, by convention an object.
 

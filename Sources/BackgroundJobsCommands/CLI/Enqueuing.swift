@@ -38,11 +38,12 @@ struct Enqueuing {
 
     /// Enqueues a job for each line.
     mutating func lines(of path: String) async throws {
+        let name = path == "-" ? "standard input" : path
         var reader: LineReader
         do {
             reader = try LineReader(path: path, limit: Self.longestLine)
         } catch {
-            throw CommandFailure(code: 1, message: "\(path) can't be read: \(error.reason)")
+            throw CommandFailure(code: 1, message: "\(name) can't be read: \(error.reason)")
         }
         var bar = ProgressBar(total: reader.size)
         defer { bar.end() }
@@ -56,7 +57,7 @@ struct Enqueuing {
             do throws(JSONScanner.Fault) {
                 try JSONScanner.check(line, maximumDepth: Self.maximumDepth)
             } catch {
-                throw stopped(code: 64, "Line \(number) of \(path), \(error).")
+                throw stopped(code: 64, "Line \(number) of \(name), \(error).")
             }
             batch.append(String(decoding: line, as: UTF8.self))
             bytes += line.count

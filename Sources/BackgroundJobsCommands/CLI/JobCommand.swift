@@ -6,6 +6,7 @@ struct JobCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job",
         abstract: "Shows a job, where it is, and all its attempts, the oldest first.",
+        usage: "bg-cli job <id> [--json] [<options>]",
         discussion: """
             Example:
               bg-cli job 4a1f0a5e-6a0e-4b0f-9f55-2d8b7d6a3c11

@@ -7,6 +7,7 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Shows what there is in each queue, and who works on it.",
+        usage: "bg-cli status [-q <queues>] [--json] [--watch [<seconds>]] [<options>]",
         discussion: """
             workers: live workers that serve the queue. fibers: how many jobs they can run at a time. jps: attempts that \
             completed within the last second. ready: jobs to be run now. scheduled: jobs to be run later. processing, \
@@ -54,6 +55,7 @@ struct StatusCommand: AsyncParsableCommand {
         }
         // Nothing is under way that would have to be put right.
         signal(SIGINT) { _ in _exit(0) }
+        signal(SIGTERM) { _ in _exit(0) }
         try await connection.withInspector { inspector in
             try await repeatedly(every: watch.duration, names, inspector)
         }

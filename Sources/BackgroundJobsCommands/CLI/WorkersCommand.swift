@@ -6,6 +6,7 @@ struct WorkersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workers",
         abstract: "Lists the workers that are connected.",
+        usage: "bg-cli workers [--json] [<options>]",
         discussion: """
             client is the ID of the worker's connection in Redis, the wrk of its attempts. fibers: how many jobs it can run \
             at a time; busy: how many it runs now. idle: how long ago it last sent something. connected: for how long.

@@ -9,7 +9,7 @@ import Foundation
 /// | 0 | done |
 /// | 1 | not found, or failed |
 /// | 64 | the command line can't be understood (`EX_USAGE`) |
-/// | 69 | no Redis (`EX_UNAVAILABLE`) |
+/// | 69 | no Redis, or none that can be worked with (`EX_UNAVAILABLE`) |
 /// | 77 | not permitted (`EX_NOPERM`) |
 public struct CommandFailure: Error, Sendable, Hashable {
     /// The exit code.
@@ -45,7 +45,7 @@ public struct CommandFailure: Error, Sendable, Hashable {
     private static func code(of error: BackgroundError) -> Int32 {
         switch error.code {
         case .invalidArgument: 64
-        case .unavailable, .unknownFate: 69
+        case .unavailable, .unknownFate, .unsuitable: 69
         case .notPermitted: 77
         default: 1
         }
@@ -65,6 +65,7 @@ extension ParsableCommand {
     ///
     /// - Parameter arguments: the arguments without the program's name; nil: those of the process.
     public static func runAndExit(_ arguments: [String]? = nil) async -> Never {
+        StandardStream.reserve()
         do {
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -1,7 +1,7 @@
 /// Makes text from elsewhere fit for a terminal and for a log: what comes from Redis may have been put there by anybody.
 enum Printable {
     /// The text with everything escaped that could move the cursor, end the line, colour what follows, or turn the order
-    /// of what is read. A backslash is doubled, so that what looks escaped was escaped here.
+    /// of what is read. The escapes are those of JSON, so that JSON stays JSON; a backslash is left as it is.
     static func escaped(_ text: some StringProtocol) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
@@ -9,9 +9,7 @@ enum Printable {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case "\\": result += "\\\\"
-            case _ where isUnsafe(scalar): result += "\\u{\(String(scalar.value, radix: 16))}"
-            default: result.unicodeScalars.append(scalar)
+            default: append(scalar, to: &result)
             }
         }
         return result

@@ -30,27 +30,27 @@ public struct RedisCommandOptions: ParsableArguments {
 
     @Option(
         name: [.short, .long],
-        help: "The first part of every key. Without it BG_NAMESPACE counts, then bg."
+        help: ArgumentHelp("The first part of every key. Without it BG_NAMESPACE counts, then bg.", valueName: "name")
     )
     var namespace: String?
 
     @Option(
         name: .customLong("tls-ca"),
-        help: "PEM file of the certificate authorities to trust instead of the system's.",
+        help: ArgumentHelp("The certificate authorities to trust instead of the system's, PEM.", valueName: "file"),
         completion: .file()
     )
     var tlsCA: String?
 
     @Option(
         name: .customLong("tls-cert"),
-        help: "PEM file of the certificate that is shown to Redis; needs --tls-key.",
+        help: ArgumentHelp("The certificate that is shown to Redis, PEM; needs --tls-key.", valueName: "file"),
         completion: .file()
     )
     var tlsCertificate: String?
 
     @Option(
         name: .customLong("tls-key"),
-        help: "PEM file of that certificate's private key.",
+        help: ArgumentHelp("That certificate's private key, PEM.", valueName: "file"),
         completion: .file()
     )
     var tlsKey: String?

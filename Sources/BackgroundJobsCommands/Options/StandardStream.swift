@@ -11,6 +11,16 @@ final class StandardStream: Sendable {
     static let output = StandardStream(descriptor: 1)
     static let error = StandardStream(descriptor: 2)
 
+    /// Opens those of the three standard descriptors that the caller left closed, so that no connection and no file gets their
+    /// numbers and receives what is meant for them. What is written to them is refused.
+    static func reserve() {
+        while true {
+            let descriptor = open("/dev/null", O_RDONLY)
+            if descriptor > 2 { close(descriptor) }
+            if descriptor < 0 || descriptor > 2 { return }
+        }
+    }
+
     let descriptor: Int32
     private let lock = Mutex(())
 

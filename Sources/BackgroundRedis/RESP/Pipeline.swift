@@ -26,6 +26,7 @@ package struct Pipeline: Sendable {
     /// Whether each command that was begun has all its arguments.
     var isComplete: Bool { missingArguments == 0 }
 
+    /// Makes an empty pipeline.
     package init() {}
 
     /// Adds one whole command.

@@ -39,6 +39,7 @@ package struct RedisURL: Sendable, Hashable, CustomStringConvertible {
         isTLS = parts.isTLS
     }
 
+    /// The URL with all its parts, `***` in place of the password.
     package var description: String {
         let credentials = secret.map { _ in "\(user ?? ""):***@" } ?? ""
         switch address {

@@ -1,5 +1,6 @@
-@testable import BackgroundJobs
 import Testing
+
+@testable import BackgroundJobs
 
 /// Traces: what a watcher saw at its looks, and what it must conclude.
 @Suite("The judge")
@@ -14,7 +15,7 @@ struct JudgeTests {
     private let record = Judge.Record(client: "7", node: "a-1-0", adoptions: "")
 
     /// A watcher whose grace is over, with one attempt of node `a-1-0` in `processing`.
-    private struct Scene {
+    private final class Scene {
         var judge = Judge(limits: JudgeTests.limits, namespace: "bg")
         var seconds = 0.0
         var session: UInt64 = 1
@@ -24,7 +25,7 @@ struct JudgeTests {
 
         var now: ContinuousClock.Instant { JudgeTests.start + .seconds(seconds) }
 
-        mutating func look(
+        func look(
             _ listed: [ConnectedWorker] = [],
             record: Judge.Record?,
             refused: Bool = false
@@ -44,7 +45,7 @@ struct JudgeTests {
         }
 
         /// Looks once a second, at a living worker, until the grace is over.
-        mutating func settle(_ record: Judge.Record?) {
+        func settle(_ record: Judge.Record?) {
             for _ in 0..<8 {
                 _ = look([JudgeTests.worker()], record: record)
                 seconds += 1
@@ -69,7 +70,7 @@ struct JudgeTests {
 
     @Test("finds a worker gone at the second look, half a second after the first")
     func gone() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         let first = scene.look(record: record)
         #expect(first.condemned.isEmpty)
@@ -80,7 +81,7 @@ struct JudgeTests {
 
     @Test("waits for the grace before the second look where a false death can't be made good")
     func goneAtMostOnce() {
-        var scene = Scene()
+        let scene = Scene()
         let record = Judge.Record(client: "7", node: "a-1-0", adoptions: "", isAtMostOnce: true)
         scene.settle(record)
         for _ in 0..<6 {
@@ -92,7 +93,7 @@ struct JudgeTests {
 
     @Test("judges nobody before its grace is over")
     func grace() {
-        var scene = Scene()
+        let scene = Scene()
         for _ in 0..<6 {
             #expect(scene.look(record: record).condemned.isEmpty)
             scene.seconds += 1
@@ -104,7 +105,7 @@ struct JudgeTests {
 
     @Test("spares a worker that named a new connection between two looks")
     func reconnected() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         _ = scene.look(record: record)
         scene.seconds += 0.5
@@ -116,7 +117,7 @@ struct JudgeTests {
 
     @Test("begins anew when the attempt was adopted between two looks")
     func adoptedBetween() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         _ = scene.look(record: record)
         scene.seconds += 0.6
@@ -128,7 +129,7 @@ struct JudgeTests {
 
     @Test("finds an attempt disowned when its node lives without it for longer than the grace")
     func disowned() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         for _ in 0..<7 {
             #expect(scene.look([Self.worker(client: 9)], record: record).condemned.isEmpty)
@@ -139,7 +140,7 @@ struct JudgeTests {
 
     @Test("takes a client ID for another's when it bears another node's name")
     func reusedID() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         _ = scene.look([Self.worker(client: 7, node: "b-2-0")], record: record)
         scene.seconds += 0.5
@@ -148,7 +149,7 @@ struct JudgeTests {
 
     @Test("cuts off a connection that was silent for longer than it may, and only then")
     func cutOff() {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         #expect(scene.look([Self.worker(idle: 30)], record: record) == Judge.Verdicts())
         scene.seconds += 1
@@ -166,13 +167,13 @@ struct JudgeTests {
         arguments: Upset.allCases
     )
     func upset(_ upset: Upset) {
-        var scene = Scene()
+        let scene = Scene()
         scene.settle(record)
         switch upset {
         case .reconnect: scene.session = 2
         case .otherRun: scene.runID = "r2"
         case .clockStep: scene.serverOffset = 1500
-        case .pause: scene.seconds += 3.1
+        case .pause: scene.seconds += 3.25
         case .refusedScript: _ = scene.look(record: record, refused: true)
         case .roleChange:
             scene.isMaster = false
@@ -191,7 +192,7 @@ struct JudgeTests {
 
     @Test("judges nobody on a replica")
     func replica() {
-        var scene = Scene()
+        let scene = Scene()
         scene.isMaster = false
         for _ in 0..<20 {
             #expect(scene.look(record: record).condemned.isEmpty)
@@ -201,7 +202,7 @@ struct JudgeTests {
 
     @Test("gives up an attempt without a readable hash after the grace")
     func unreadable() {
-        var scene = Scene()
+        let scene = Scene()
         var verdicts = Judge.Verdicts()
         var looks = 0
         while verdicts.condemned.isEmpty, looks < 20 {

@@ -1,0 +1,91 @@
+/// What the Redis user of a program must be allowed to do, as commands that change nothing (docs/operations.md, "Redis users").
+package struct Rights: Sendable {
+    /// Commands that are sent as they are.
+    var commands: [[String]]
+    /// Commands that scripts run, tried inside one. The first deletes what the others write.
+    var inScripts: [[String]]
+
+    /// No queue, job or attempt has this name.
+    private static let nobody = "!"
+
+    static func worker(_ keys: Keys) -> Rights {
+        let key = ProbedKeys(keys, nobody)
+        return Rights(
+            commands: common(keys) + [
+                ["CLIENT", "KILL", "ID", "0"],
+                ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
+                ["SSCAN", key.processing, "0"],
+            ],
+            inScripts: [key.delete] + ending(key) + [
+                ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
+                ["HGET", key.attempt, "fin"], ["EXISTS", key.attempt], ["EXISTS", key.job],
+                ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
+                ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
+                ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
+                key.delete,
+            ]
+        )
+    }
+
+    static func watcher(_ keys: Keys) -> Rights {
+        let key = ProbedKeys(keys, nobody)
+        return Rights(
+            commands: common(keys) + [
+                ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
+                ["SMEMBERS", keys.queues], ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
+                ["LRANGE", key.handoff, "0", "0"],
+            ],
+            inScripts: [key.delete] + ending(key) + [
+                ["SADD", key.processing, "-"], ["LREM", key.handoff, "1", "-"],
+                ["ZRANGEBYSCORE", key.scheduled, "0", "0"], ["ZRANGE", key.scheduled, "0", "0"],
+                ["ZREM", key.scheduled, "-"], ["ZREM", key.ended, "-"], ["ZCARD", key.completed],
+                ["ZCOUNT", key.completed, "0", "0"], ["ZREM", key.completed, "-"], ["ZREM", key.dead, "-"],
+                ["HGET", key.attempt, "job"], key.delete,
+            ]
+        )
+    }
+
+    private static func common(_ keys: Keys) -> [[String]] {
+        [
+            ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", "-", "1", keys.queues], ["INFO", "server"], ["TIME"],
+            // What the check of the version has just done: changes nothing any more.
+            ["SET", keys.protocolVersion, "\(Preflight.protocolVersion)", "NX"],
+        ]
+    }
+
+    /// What it takes to end an attempt, and to count it.
+    private static func ending(_ key: ProbedKeys) -> [[String]] {
+        [
+            ["TYPE", key.failed], ["SREM", key.processing, ""], ["SISMEMBER", key.processing, "-"],
+            ["HMGET", key.attempt, "wrk"], ["HMGET", key.job, "que"],
+            ["HSET", key.attempt, "err", "-"], ["HSET", key.job, "end", "-"], ["HSET", key.statistics, "bad", "0"],
+            ["EXPIRE", key.statistics, "1"], ["ZADD", key.failed, "0", "-"], ["ZADD", key.dead, "0", "-"],
+            ["LPUSH", key.ready, "-"], ["RPUSH", key.suspects, "-"],
+        ]
+    }
+}
+
+/// The keys of a queue, a job and an attempt of this name.
+private struct ProbedKeys {
+    let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
+        statistics: String
+
+    init(_ keys: Keys, _ name: String) {
+        job = keys.job(name)
+        attempt = keys.attempt(name)
+        ready = keys.ready(name)
+        handoff = keys.handoff(name)
+        suspects = keys.suspects(name)
+        scheduled = keys.scheduled(name)
+        processing = keys.processing(name)
+        completed = keys.completed(name)
+        failed = keys.failed(name)
+        ended = keys.ended(name)
+        dead = keys.dead(name)
+        statistics = keys.statistics(name)
+    }
+
+    var delete: [String] {
+        ["DEL", job, attempt, ready, suspects, processing, completed, failed, ended, dead, statistics]
+    }
+}

@@ -1,0 +1,237 @@
+import BackgroundJobs
+
+/// One claim on a ``MemoryState``: what is wanted, what is left of the offers, what has been found.
+struct MemoryClaim {
+    private let voucher: Voucher
+    private let queues: [String]
+    private let reoffered: [String]
+    private var offers: [String]
+    private var wanted: Int
+    private var bytes: Int
+    private var mayTakeSuspect: Bool
+    private var taken: Set<String> = []
+    private var rejected: Set<String> = []
+    private(set) var jobs: [ClaimedJob] = []
+    private(set) var notices: [Notice] = []
+    private(set) var paused: [String] = []
+    private(set) var spent: [String] = []
+    private(set) var isShort = true
+
+    init(_ claim: Claim, _ voucher: Voucher) {
+        self.voucher = voucher
+        queues = claim.queues
+        reoffered = claim.reoffered
+        offers = claim.reoffered + claim.offered
+        wanted = min(claim.wanted, 128)
+        bytes = claim.bytes
+        mayTakeSuspect = claim.mayTakeSuspect
+    }
+
+    mutating func run(_ state: inout MemoryState) {
+        regrant(&state)
+        for queue in queues {
+            if state.data.sets["paused"]?.contains(queue) ?? false {
+                paused.append(queue)
+            } else if wanted > 0 {
+                claim(queue, &state)
+            }
+        }
+        if wanted <= 0 { isShort = false }
+        spent += reoffered.filter { rejected.contains($0) }
+    }
+
+    /// Offers that an earlier call, whose reply was lost, has used: those that run are handed out once more, in place of
+    /// something new; those whose attempts have ended are not used again.
+    private mutating func regrant(_ state: inout MemoryState) {
+        for queue in queues {
+            for attempt in reoffered where state.isProcessing(attempt, queue) && offers.contains(attempt) {
+                guard let record = state.data.attempts[attempt], record["nod"] == voucher.node, let id = record["job"]
+                else {
+                    continue
+                }
+                state.data.attempts[attempt]?["wrk"] = "\(voucher.client)"
+                let job = ClaimedJob(regranting: attempt, of: id, in: queue, state)
+                jobs.append(job)
+                offers.removeAll { $0 == attempt }
+                wanted -= 1
+                bytes -= job.arguments.count
+                if job.isSuspect { mayTakeSuspect = false }
+            }
+        }
+        spent = reoffered.filter { offers.contains($0) && state.data.attempts[$0] != nil }
+        offers.removeAll { spent.contains($0) }
+    }
+
+    private mutating func claim(_ queue: String, _ state: inout MemoryState) {
+        let asked = wanted
+        let handoff = Array(state.list("handoff", queue).prefix(asked))
+        let ready = Array(state.list("ready", queue).prefix(asked))
+        let suspect = mayTakeSuspect ? Array(state.list("suspects", queue).prefix(1)) : []
+        take(handoff, from: "handoff", queue, &state)
+        take(ready, from: "ready", queue, &state)
+        // What was looked at has been dropped, or cost no fiber: there may be more behind it.
+        if wanted > 0, handoff.count == asked || ready.count == asked { isShort = false }
+        let before = jobs.count
+        if take(suspect, from: "suspects", queue, &state) > 0 {
+            if jobs.count > before { mayTakeSuspect = false } else { isShort = false }
+        }
+    }
+
+    /// Deals with the IDs at the head of a list, one after the other, and takes them off it; returns how many.
+    @discardableResult
+    private mutating func take(_ ids: [String], from kind: String, _ queue: String, _ state: inout MemoryState) -> Int {
+        var dealt = 0
+        var waited: Int64 = 0
+        for id in ids {
+            guard wanted > 0, deal(with: id, in: queue, isSuspect: kind == "suspects", &waited, &state) else { break }
+            dealt += 1
+        }
+        state.data.lists["\(kind):\(queue)"]?.removeFirst(dealt)
+        if waited > 0 { state.countInMinute(queue, "wait", Double(waited)) }
+        return dealt
+    }
+
+    /// False if the ID has to stay where it is.
+    private mutating func deal(
+        with id: String,
+        in queue: String,
+        isSuspect: Bool,
+        _ waited: inout Int64,
+        _ state: inout MemoryState
+    ) -> Bool {
+        let record = state.data.jobs[id]
+        if taken.contains(id) {
+            notice(queue, "dropped a second copy of job \(id)")
+            return true
+        }
+        if let end = record?.present("end") {
+            if end == "Dequeued" {
+                state.deleteJob(id)
+            } else if end != "Cancelled" {
+                notice(queue, "dropped job \(id): it has ended as \(end)")
+            }
+            return true
+        }
+        if let last = record?.present("las"), state.isRunningOrDone(last) {
+            notice(queue, "dropped job \(id): its last attempt is running or has succeeded")
+            return true
+        }
+        guard let record, let className = record.present("cls") else { return reject(id, record, in: queue, &state) }
+        let arguments = record.fields["arg"] ?? []
+        if arguments.count > bytes, !jobs.isEmpty {
+            wanted = 0
+            return false
+        }
+        let number = (count("att", of: id, record, queue) ?? 0) + 1
+        guard let attempt = begin(id, in: queue, number: number, record, &state) else { return false }
+        state.data.jobs[id]?["att"] = "\(number)"
+        state.data.jobs[id]?["las"] = attempt
+        state.data.sets["processing:\(queue)", default: []].insert(attempt)
+        taken.insert(id)
+        let queuedAt = count("qat", of: id, record, queue)
+        waited += max(0, state.now - (count("pat", of: id, record, queue) ?? queuedAt ?? state.now))
+        bytes -= arguments.count
+        wanted -= 1
+        jobs.append(
+            ClaimedJob(
+                attempt: attempt,
+                id: id,
+                queue: queue,
+                number: Int(number),
+                className: className,
+                arguments: arguments,
+                queuedAt: record["qat"].flatMap { Int64($0) },
+                isSuspect: isSuspect
+            )
+        )
+        return true
+    }
+
+    /// Writes an attempt under the next offered ID; nil if none is left.
+    private mutating func begin(
+        _ job: String,
+        in queue: String,
+        number: Int64,
+        _ record: MemoryState.Record?,
+        _ state: inout MemoryState
+    ) -> String? {
+        guard !offers.isEmpty else {
+            isShort = false
+            return nil
+        }
+        let attempt = offers.removeFirst()
+        var fields = state.data.attempts[attempt] ?? MemoryState.Record()
+        fields["sta"] = "\(state.now)"
+        fields["job"] = job
+        fields["wrk"] = "\(voucher.client)"
+        fields["que"] = queue
+        fields["nod"] = voucher.node
+        fields["num"] = "\(number)"
+        if let last = record?.present("las") { fields["prv"] = last }
+        if number > 0, record?["dlv"] == "amo" { fields["dlv"] = "amo" }
+        state.data.attempts[attempt] = fields
+        return attempt
+    }
+
+    /// A job that cannot run at all is recorded as an attempt with the number 0.
+    private mutating func reject(
+        _ id: String,
+        _ record: MemoryState.Record?,
+        in queue: String,
+        _ state: inout MemoryState
+    ) -> Bool {
+        let error = record == nil ? "Job Not Found" : "Bad Job"
+        let message = record == nil ? "there is no hash" : "the hash has no field cls"
+        guard let attempt = begin(String(id.prefix(64)), in: queue, number: 0, record, &state) else { return false }
+        var fields = state.data.attempts[attempt] ?? MemoryState.Record()
+        fields["fin"] = "\(state.now)"
+        fields["time"] = "0"
+        fields["err"] = error
+        fields["msg"] = message
+        state.data.attempts[attempt] = fields
+        state.setScore("failed", queue, attempt, state.now)
+        state.count(queue, record == nil ? "missing" : "bad")
+        notice(queue, "job \(id): \(error), \(message) (attempt \(attempt))")
+        if record != nil {
+            state.data.jobs[id]?["end"] = "Bad Job"
+            state.data.jobs[id]?["las"] = attempt
+        }
+        taken.insert(id)
+        rejected.insert(attempt)
+        wanted -= 1
+        return true
+    }
+
+    /// A number that is reported where the field holds something else.
+    private mutating func count(
+        _ field: String,
+        of job: String,
+        _ record: MemoryState.Record,
+        _ queue: String
+    ) -> Int64? {
+        let value = record.number(field)
+        if value == nil, let text = record[field] { notice(queue, "job \(job): \(field) is no number: \(text)") }
+        return value
+    }
+
+    private mutating func notice(_ queue: String, _ sentence: String) {
+        notices.append(Notice(queue: queue, sentence: sentence))
+    }
+}
+
+extension ClaimedJob {
+    /// A running attempt handed out once more: a suspect if its job has crashed twice.
+    init(regranting attempt: String, of id: String, in queue: String, _ state: MemoryState) {
+        let job = state.data.jobs[id] ?? MemoryState.Record()
+        self.init(
+            attempt: attempt,
+            id: id,
+            queue: queue,
+            number: state.data.attempts[attempt]?["num"].flatMap { Int($0) } ?? 0,
+            className: job["cls"],
+            arguments: job.fields["arg"] ?? [],
+            queuedAt: job["qat"].flatMap { Int64($0) },
+            isSuspect: (job.number("crs") ?? 0) > 1
+        )
+    }
+}

@@ -1,0 +1,118 @@
+import BackgroundJobs
+
+/// The data of a ``MemoryStore`` with the few operations that the transitions are made of. A collection that is empty is
+/// absent, as in Redis.
+struct MemoryState: Sendable {
+    typealias Record = StoreSnapshot.Record
+
+    var clock: MemoryClock
+    var data = StoreSnapshot()
+    /// The time of the transition that is under way.
+    private(set) var now: Int64 = 0
+    private var deadlines: [String: Int64] = [:]
+    private var counts: [String: [String: Double]] = [:]
+    private var minuteCounts: [String: [String: Double]] = [:]
+
+    init(clock: MemoryClock) {
+        self.clock = clock
+    }
+
+    /// Begins a transition: everything in it happens at one time.
+    mutating func begin() {
+        now = clock.now
+        expire()
+    }
+
+    /// Ends a transition: what it counted is added.
+    mutating func commit() {
+        let minute = now / 60_000
+        for (queue, fields) in counts { add(fields, to: "stats:\(queue)") }
+        for (queue, fields) in minuteCounts {
+            add(fields, to: "stats:\(queue):\(minute)")
+            setDeadline("stats:\(queue):\(minute)", in: 90_000_000)
+        }
+        counts = [:]
+        minuteCounts = [:]
+        data.removeEmpty()
+    }
+
+    // MARK: Expiry
+
+    mutating func setDeadline(_ key: String, in milliseconds: Int64) {
+        deadlines[key] = now + milliseconds
+        data.expiring.insert(key)
+    }
+
+    mutating func expire() {
+        let time = clock.now
+        for (key, deadline) in deadlines where deadline <= time {
+            deadlines[key] = nil
+            data.expiring.remove(key)
+            data.counters[key] = nil
+            if let job = StoreSnapshot.queue(of: key, "jobs") { data.jobs[job] = nil }
+        }
+    }
+
+    mutating func deleteJob(_ job: String) {
+        data.jobs[job] = nil
+        deadlines["jobs:\(job)"] = nil
+        data.expiring.remove("jobs:\(job)")
+    }
+
+    // MARK: Counting
+
+    mutating func count(_ queue: String, _ field: String, _ by: Double = 1) {
+        counts[queue, default: [:]][field, default: 0] += by
+        minuteCounts[queue, default: [:]][field, default: 0] += by
+    }
+
+    /// `wait` and `run`, which only the minute has.
+    mutating func countInMinute(_ queue: String, _ field: String, _ by: Double) {
+        minuteCounts[queue, default: [:]][field, default: 0] += by
+    }
+
+    private mutating func add(_ fields: [String: Double], to key: String) {
+        for (field, value) in fields {
+            let sum = Double(data.counters[key]?[field] ?? 0) + value
+            data.counters[key, default: [:]][field] = Int64(sum.rounded(.toNearestOrEven))
+        }
+    }
+
+    // MARK: Places
+
+    func isProcessing(_ attempt: String, _ queue: String) -> Bool {
+        data.sets["processing:\(queue)"]?.contains(attempt) ?? false
+    }
+
+    func list(_ kind: String, _ queue: String) -> [String] { data.lists["\(kind):\(queue)"] ?? [] }
+
+    mutating func pushHead(_ kind: String, _ queue: String, _ id: String) {
+        data.lists["\(kind):\(queue)", default: []].insert(id, at: 0)
+    }
+
+    mutating func pushTail(_ kind: String, _ queue: String, _ id: String) {
+        data.lists["\(kind):\(queue)", default: []].append(id)
+    }
+
+    mutating func setScore(_ kind: String, _ queue: String, _ member: String, _ score: Int64) {
+        data.sortedSets["\(kind):\(queue)", default: [:]][member] = score
+    }
+
+    /// Whether an attempt is running or has succeeded: then its job is not to be run again.
+    func isRunningOrDone(_ attempt: String) -> Bool {
+        guard let record = data.attempts[attempt] else { return false }
+        if record.present("fin") != nil, record["err"] == nil { return true }
+        return record["que"].map { isProcessing(attempt, $0) } ?? false
+    }
+}
+
+extension StoreSnapshot {
+    mutating func removeEmpty() {
+        lists = lists.filter { !$0.value.isEmpty }
+        sets = sets.filter { !$0.value.isEmpty }
+        sortedSets = sortedSets.filter { !$0.value.isEmpty }
+        counters = counters.filter { !$0.value.isEmpty }
+        jobs = jobs.filter { !$0.value.fields.isEmpty }
+        attempts = attempts.filter { !$0.value.fields.isEmpty }
+    }
+}

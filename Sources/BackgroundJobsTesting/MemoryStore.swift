@@ -1,0 +1,138 @@
+public import BackgroundJobs
+import Synchronization
+
+/// A store in memory: the transitions of the protocol in plain Swift, for tests that need no Redis.
+///
+/// It is the model that the scripts are compared with, so it is written to be read, not to be fast.
+public final class MemoryStore: Store {
+    private let state: Mutex<MemoryState>
+
+    /// Makes an empty store whose clock runs.
+    public convenience init() {
+        self.init(clock: MemoryClock())
+    }
+
+    /// Makes an empty store whose clock stands still at this time, in Unix milliseconds, until it is set.
+    package convenience init(now: Int64) {
+        self.init(clock: MemoryClock(standingAt: now))
+    }
+
+    private init(clock: MemoryClock) {
+        state = Mutex(MemoryState(clock: clock))
+    }
+
+    // MARK: The clock
+
+    /// The store's time in Unix milliseconds. A clock that is set stands still.
+    package var now: Int64 {
+        get { state.withLock { $0.clock.now } }
+        set { state.withLock { $0.clock = MemoryClock(standingAt: newValue) } }
+    }
+
+    /// Sets the clock forward; one that runs goes on running.
+    package func advance(by duration: Duration) {
+        state.withLock { $0.clock.advance(by: duration.milliseconds) }
+    }
+
+    // MARK: Looking at it, and setting it up
+
+    /// All that the store holds at this moment.
+    package var snapshot: StoreSnapshot {
+        state.withLock { state in
+            state.expire()
+            return state.data
+        }
+    }
+
+    /// Changes the data as somebody would who edits Redis by hand.
+    package func edit(_ change: (inout StoreSnapshot) -> Void) {
+        state.withLock { state in
+            change(&state.data)
+            state.data.removeEmpty()
+        }
+    }
+
+    /// What is not as it must be (failures, Invariants I1 to I4 and I8); empty if all is well.
+    package func invariantViolations() -> [String] {
+        snapshot.invariantViolations()
+    }
+
+    // MARK: The transitions
+
+    private func transact<Result: Sendable>(_ transition: (inout MemoryState) -> Result) -> Result {
+        state.withLock { state in
+            state.begin()
+            let result = transition(&state)
+            state.commit()
+            return result
+        }
+    }
+
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) {
+        transact { $0.enqueue(jobs) }
+    }
+
+    package func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued {
+        let outcome = transact { $0.dequeue(job) }
+        guard let outcome else {
+            throw BackgroundError(.refused, "The job \(job) has no field que: nothing tells where it waits.")
+        }
+        return outcome
+    }
+
+    package func exchange(
+        _ finishes: [Finish],
+        _ claim: Claim,
+        as voucher: Voucher
+    ) async throws(BackgroundError) -> Exchange {
+        transact { $0.exchange(finishes, claim, as: voucher) }
+    }
+
+    package func adopt(_ adoption: Adoption, as voucher: Voucher) async throws(BackgroundError) -> Adopted {
+        transact { $0.adopt(adoption, as: voucher) }
+    }
+
+    package func recover(_ jobs: [String], in queue: String) async throws(BackgroundError) -> [String] {
+        transact { $0.recover(jobs, in: queue) }
+    }
+
+    package func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion {
+        transact { $0.promote(queue, limit: limit) }
+    }
+
+    package func reap(_ attempts: [Condemned]) async throws(BackgroundError) -> [Reaped] {
+        transact { state in attempts.map { state.reap($0) } }
+    }
+
+    package func trim(
+        _ set: TrimmedSet,
+        of queue: String,
+        keep: Retention,
+        limit: Int,
+        from rank: Int
+    ) async throws(BackgroundError) -> Trimmed {
+        transact { $0.trim(set, of: queue, keep: keep, limit: limit, from: rank) }
+    }
+}
+
+/// A clock that runs from a start, or stands still.
+struct MemoryClock: Sendable {
+    private var base: Int64
+    private var started: ContinuousClock.Instant?
+
+    /// A clock that runs, from a time of no meaning, as the clock of a server elsewhere would.
+    init() {
+        base = 1_700_000_000_000
+        started = .now
+    }
+
+    init(standingAt time: Int64) {
+        base = time
+    }
+
+    var now: Int64 { base + (started.map { $0.duration(to: .now).milliseconds } ?? 0) }
+
+    mutating func advance(by milliseconds: Int64) {
+        base += milliseconds
+    }
+}

@@ -1,0 +1,93 @@
+extension StoreSnapshot {
+    /// What is not as it must be at every moment, a sentence each: of the invariants, I1 to I4 and I8. A damaged namespace
+    /// is told of, not trapped on.
+    ///
+    /// - I1: a job that has not ended is in exactly one of `ready`, `handoff`, `suspects`, `scheduled`, `dead`, or its last
+    ///   attempt is in `processing`.
+    /// - I2: at most one attempt of a job is in `processing`.
+    /// - I3: an attempt in `processing` has a hash with `sta job wrk que nod`.
+    /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
+    /// - I8: an ID in a list has a hash.
+    package func invariantViolations() -> [String] {
+        let places = placesOfJobs()
+        let homes = homesOfAttempts()
+        return (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)).sorted()
+    }
+
+    private func placesOfJobs() -> [String: [String]] {
+        var places: [String: [String]] = [:]
+        for (key, ids) in lists {
+            for id in ids { places[id, default: []].append(key) }
+        }
+        for (key, members) in sortedSets where key.hasPrefix("scheduled:") || key.hasPrefix("dead:") {
+            for id in members.keys { places[id, default: []].append(key) }
+        }
+        return places
+    }
+
+    private func homesOfAttempts() -> [String: [String]] {
+        var homes: [String: [String]] = [:]
+        for (key, members) in sets where key.hasPrefix("processing:") {
+            for id in members { homes[id, default: []].append(key) }
+        }
+        for (key, members) in sortedSets
+        where ["completed:", "failed:", "ended:"].contains(where: { key.hasPrefix($0) }) {
+            for id in members.keys { homes[id, default: []].append(key) }
+        }
+        return homes
+    }
+
+    // I1
+    private func conservation(_ places: [String: [String]], _ homes: [String: [String]]) -> [String] {
+        jobs.compactMap { id, job in
+            let last = job.present("las")
+            var found = places[id] ?? []
+            found += last.flatMap { homes[$0] }?.filter { $0.hasPrefix("processing:") } ?? []
+            let end = job.present("end")
+            let hasSucceeded = last.flatMap { attempts[$0] }.map { $0["fin"] != nil && $0["err"] == nil } ?? false
+            switch end {
+            case "Dead" where !expiring.contains("jobs:\(id)"):
+                return found.count == 1 && found[0].hasPrefix("dead:") ? nil : "I1: job \(id) is dead, but in \(found)"
+            case "Dequeued", "Cancelled":
+                // The ID may still be in a long list, from which a claim drops it.
+                return found.allSatisfy { lists[$0] != nil }
+                    ? nil : "I1: job \(id) ended as \(end ?? ""), but is in \(found)"
+            case nil where !hasSucceeded:
+                return found.count == 1 ? nil : "I1: job \(id) is in \(found.sorted())"
+            default:
+                return found.isEmpty ? nil : "I1: job \(id) has ended, but is in \(found.sorted())"
+            }
+        }
+    }
+
+    // I2, I3
+    private func attemptsInForce() -> [String] {
+        var violations: [String] = []
+        var running: [String: String] = [:]
+        for (key, members) in sets where key.hasPrefix("processing:") {
+            for attempt in members {
+                let record = attempts[attempt] ?? Record()
+                let lacking = ["sta", "job", "wrk", "que", "nod"].filter { record.present($0) == nil }
+                if !lacking.isEmpty { violations.append("I3: attempt \(attempt) in \(key) lacks \(lacking)") }
+                guard let job = record.present("job") else { continue }
+                if let other = running.updateValue(attempt, forKey: job) {
+                    violations.append("I2: job \(job) has the attempts \([attempt, other].sorted()) in processing")
+                }
+            }
+        }
+        return violations
+    }
+
+    // I4
+    private func attemptHomes(_ homes: [String: [String]]) -> [String] {
+        Set(attempts.keys).union(homes.keys).compactMap { attempt in
+            let found = homes[attempt] ?? []
+            return found.count == 1 ? nil : "I4: attempt \(attempt) is in \(found.sorted())"
+        }
+    }
+
+    // I8
+    private func missingHashes(_ places: [String: [String]]) -> [String] {
+        places.compactMap { id, keys in jobs[id] == nil ? "I8: job \(id) in \(keys.sorted()) has no hash" : nil }
+    }
+}

@@ -1,0 +1,408 @@
+import BackgroundJobs
+import BackgroundRedis
+import Foundation
+import Logging
+import Synchronization
+import TestSupport
+import Testing
+
+/// The Redis users of docs/operations.md: with no more rights than these everything works, and with one less a program says
+/// at the start which.
+@Suite("The Redis users of docs/operations.md", .timeLimit(.minutes(2)))
+struct LeastRightsTests {
+    // MARK: Enough
+
+    @Test("are allowed all that producer, worker, watcher, viewer and operator do")
+    func enough() async throws {
+        let system = try await System.start()
+        let (watcher, worker) = (try system.watcher(), try system.worker())
+        async let watching: Void = watcher.run()
+        async let working: Void = worker.run()
+
+        let manager = try Manager(redis: system.redis("bg-producer"), logger: quiet)
+        let now = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#)
+        let later = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, in: .milliseconds(100))
+        let chosen = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
+        try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
+        let wrong = try await manager.enqueue("NoSuchClass")
+        for job in [now, later, chosen] {
+            try await system.eventually("\(job) completes") {
+                $0.hasCompleted
+            } job: {
+                job
+            }
+        }
+        try await system.eventually("a job of an unknown class is dead") {
+            $0.state == .dead
+        } job: {
+            wrong
+        }
+
+        try await abandonedAttempts(system)
+        try await handoff(system)
+        try await adoption(system, manager)
+        try await reading(system, job: now)
+        try await dequeuing(system, manager)
+        try await givingBack(system, manager, worker)
+        try await system.eventually("completed attempts are trimmed") {
+            try await system.server.command("ZCARD", "bg:completed:default").int ?? 99 <= 2
+        }
+        try await working
+        watcher.stop()
+        try await watching
+        await manager.close()
+
+        // Redis notes every refusal, those within scripts too.
+        let refused = try await system.server.command("ACL", "LOG").array ?? []
+        #expect(refused.isEmpty, "\(refused)")
+        await system.server.stop()
+    }
+
+    /// reap: once to `ready`, once to `suspects`, once to `dead`, and an attempt without a hash.
+    private func abandonedAttempts(_ system: System) async throws {
+        for (job, crashes) in [("first", 0), ("second", 1), ("fourth", 3)] {
+            let server = system.server
+            _ = try await server.command(
+                ["HSET", "bg:jobs:\(job)", "que", "default", "cls", "Nap", "arg", #"{"sleep":0}"#, "qat", "1"]
+                    + ["att", "1", "las", "gone-\(job)"]
+                    + (crashes > 0 ? ["crs", "\(crashes)", "crt", system.time] : [])
+            )
+            _ = try await server.command(
+                "HSET",
+                "bg:attempts:gone-\(job)",
+                "sta",
+                "1",
+                "job",
+                job,
+                "que",
+                "default",
+                "num",
+                "1",
+                "wrk",
+                "999999",
+                "nod",
+                "ghost-1-00000000"
+            )
+            _ = try await server.command("SADD", "bg:processing:default", "gone-\(job)")
+        }
+        _ = try await system.server.command("SADD", "bg:processing:default", "hashless")
+        for job in ["first", "second"] {
+            try await system.eventually("\(job) runs again") {
+                $0.hasCompleted
+            } job: {
+                job
+            }
+        }
+        try await system.eventually("the fourth crash is the end") {
+            $0.state == .dead
+        } job: {
+            "fourth"
+        }
+        try await system.eventually("nothing stays in processing") {
+            try await system.server.command("SCARD", "bg:processing:default").int == 0
+        }
+    }
+
+    /// recover: nobody serves this queue, so only a watcher can see to it.
+    private func handoff(_ system: System) async throws {
+        _ = try await system.server.command("HSET", "bg:jobs:stray", "que", "other", "cls", "Nap", "qat", "1")
+        _ = try await system.server.command("RPUSH", "bg:handoff:other", "stray")
+        _ = try await system.server.command("SADD", "bg:queues", "other")
+        try await system.eventually("a stray ID is ready again") {
+            $0.state == .ready
+        } job: {
+            "stray"
+        }
+    }
+
+    /// adopt: the worker's connection is ended while a job runs.
+    private func adoption(_ system: System, _ manager: Manager) async throws {
+        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":0.5}"#)
+        try await system.eventually("the job runs") {
+            $0.state == .running
+        } job: {
+            job
+        }
+        let attempt = try #require(try await system.viewer.job(job)).attempts[0]
+        _ = try await system.server.command("CLIENT", "KILL", "ID", "\(try #require(attempt.workerClient))")
+        try await system.eventually("it completes") {
+            $0.hasCompleted
+        } job: {
+            job
+        }
+        let history = try #require(try await system.viewer.job(job))
+        #expect(history.attempts.map(\.adoptions) == [1])
+    }
+
+    private func reading(_ system: System, job: String) async throws {
+        let status = try await system.viewer.status()
+        #expect(
+            status.watchers == 1 && status.queues.map(\.name) == ["default", "other"] && status.queues[0].workers == 1
+        )
+        #expect(try await system.viewer.workers().count == 1)
+        for list in JobList.allCases { _ = try await system.viewer.jobs(in: list, queue: "default") }
+    }
+
+    private func dequeuing(_ system: System, _ producer: Manager) async throws {
+        try await withManager(redis: system.redis("bg-operator")) { manager in
+            let waiting = try await manager.enqueue("Nap", in: .seconds(600))
+            #expect(try await manager.dequeue(waiting))
+            #expect(try await manager.dequeue("stray"))
+        }
+        let inspector = try Inspector(redis: system.redis("bg-operator"), logger: quiet)
+        #expect(try await inspector.job("stray") == nil)
+        await inspector.close()
+    }
+
+    /// finish as `Shutdown`.
+    private func givingBack(_ system: System, _ manager: Manager, _ worker: Worker) async throws {
+        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":600}"#)
+        try await system.eventually("the job runs") {
+            $0.state == .running
+        } job: {
+            job
+        }
+        worker.stop()
+        try await system.eventually("it is given back") {
+            $0.state == .ready
+        } job: {
+            job
+        }
+    }
+
+    // MARK: Not more
+
+    /// Not noticed: any reply to a heartbeat will do, a refusal too.
+    private static let unnoticed: Set<String> = ["ping"]
+
+    @Test("are told which right they lack, when the program starts", arguments: ["bg-worker", "bg-watcher"])
+    func aRightIsMissing(user: String) async throws {
+        let system = try await System.start()
+        let rules = try #require(system.users[user])
+        let rights = rules.filter { $0.hasPrefix("+") }.map { String($0.dropFirst()) }
+        #expect(rights.count > 20)
+        for right in rights where !Self.unnoticed.contains(right) {
+            _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules.filter { $0 != "+\(right)" })
+            let command = right.uppercased().replacing("|", with: " ")
+            let error = await system.startError(user)
+            #expect(error?.code == .notPermitted, "without \(right)")
+            #expect(error?.message.uppercased().contains(command) == true, "\(right): \(error?.message ?? "it ran")")
+        }
+        // And with all of them it starts.
+        _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules)
+        #expect(await system.startError(user) == nil)
+        await system.server.stop()
+    }
+
+    @Test("fail to enqueue, or to look, with one right less", arguments: ["bg-producer", "bg-viewer"])
+    func aRightIsMissingLater(user: String) async throws {
+        let system = try await System.start()
+        _ = try await system.server.command(
+            "HSET",
+            "bg:jobs:j",
+            "que",
+            "q",
+            "cls",
+            "Nap",
+            "arg",
+            "{}",
+            "qat",
+            "1",
+            "las",
+            "a"
+        )
+        _ = try await system.server.command("HSET", "bg:attempts:a", "job", "j", "que", "q", "nod", "n", "wrk", "1")
+        _ = try await system.server.command("RPUSH", "bg:ready:q", "j")
+        _ = try await system.server.command("SADD", "bg:processing:q", "a")
+        _ = try await system.server.command("SADD", "bg:queues", "q")
+        let rules = try #require(system.users[user])
+        // Asked for only after a broken connection, and where a push met a key of a wrong type.
+        let rare: Set<String> = ["exists", "del"]
+        for right in rules.filter({ $0.hasPrefix("+") }).map({ String($0.dropFirst()) }) + ["none"] {
+            if Self.unnoticed.contains(right) || rare.contains(right) { continue }
+            _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules.filter { $0 != "+\(right)" })
+            let error = await system.useError(user)
+            #expect((error == nil) == (right == "none"), "without \(right): \(error.map { "\($0)" } ?? "it worked")")
+        }
+        await system.server.stop()
+    }
+
+    @Test(
+        "can't be denied a kind of key without noticing",
+        arguments: ["attempts", "processing", "failed", "stats", "queues"]
+    )
+    func aKeyIsMissing(kind: String) async throws {
+        let system = try await System.start()
+        let kinds = [
+            "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
+            "ended",
+            "dead", "queues", "paused", "stats", "protocol",
+        ]
+        for user in ["bg-worker", "bg-watcher"] {
+            let patterns = kinds.filter { $0 != kind }.map { "~bg:\($0)*" }
+            let rules = try #require(system.users[user]).filter { !$0.hasPrefix("~") } + patterns
+            _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules)
+            let error = await system.startError(user)
+            #expect(error?.code == .notPermitted, "\(user) without \(kind): \(error?.message ?? "it ran")")
+        }
+        await system.server.stop()
+    }
+}
+
+private let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+private struct Nap: Job {
+    var sleep: Double?
+    func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(sleep ?? 0)) }
+}
+
+extension JobRecord {
+    /// What has completed may have been trimmed since.
+    fileprivate var hasCompleted: Bool { state == .completed || state == .ended(how: "Completed") }
+}
+
+/// A server with the users of the documentation, and the programs as those users.
+private struct System: Sendable {
+    let server: RedisServer
+    /// The rules of each user, as the documentation gives them.
+    let users: [String: [String]]
+    let viewer: Inspector
+    /// The time of the start, as the protocol writes it.
+    let time = "\(Int64(Date().timeIntervalSince1970 * 1000))"
+
+    static func start() async throws -> System {
+        let server = try await RedisServer.start(tcp: false)
+        let users = try documentedUsers()
+        for (name, rules) in users { _ = try await server.command(["ACL", "SETUSER", name, "reset"] + rules) }
+        let viewer = try Inspector(redis: options(server, users, "bg-viewer"), logger: quiet)
+        return System(server: server, users: users, viewer: viewer)
+    }
+
+    /// The lines of the block that is marked as `acl`.
+    private static func documentedUsers() throws -> [String: [String]] {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
+        let text = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)
+        let block = try #require(
+            text.components(separatedBy: "```acl\n").dropFirst().first?.components(separatedBy: "```").first
+        )
+        var users: [String: [String]] = [:]
+        for line in block.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            #expect(words.count > 2 && words[0] == "user")
+            users[words[1]] = Array(words.dropFirst(2))
+        }
+        #expect(users.keys.sorted() == ["bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker"])
+        return users
+    }
+
+    private static func options(_ server: RedisServer, _ users: [String: [String]], _ user: String) -> RedisOptions {
+        let password = users[user]?.first { $0.hasPrefix(">") }?.dropFirst() ?? ""
+        return RedisOptions(url: "unix://\(user):\(password)@\(server.socketPath)")
+    }
+
+    func redis(_ user: String) -> RedisOptions { Self.options(server, users, user) }
+
+    func worker() throws -> Worker {
+        var jobs = JobRegistry()
+        jobs.register(Nap.self)
+        let options = try WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
+        return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
+    }
+
+    func watcher() throws -> Watcher {
+        let keep = Retention(age: nil, count: 2)
+        return try Watcher(
+            WatcherOptions(
+                interval: .milliseconds(50),
+                grace: .milliseconds(200),
+                secondLook: .milliseconds(100),
+                keepCompleted: keep,
+                keepFailed: Retention(age: .seconds(3600), count: 100)
+            ),
+            redis: redis("bg-watcher"),
+            logger: quiet
+        )
+    }
+
+    /// Why a program does not start as this user; nil if it does.
+    func startError(_ user: String) async -> BackgroundError? {
+        do {
+            if user == "bg-worker" {
+                let worker = try worker()
+                try await run(worker.run, stop: worker.stop, prefix: "bg-worker:")
+            } else {
+                let watcher = try watcher()
+                try await run(watcher.run, stop: watcher.stop, prefix: "bg-watcher:")
+            }
+            return nil
+        } catch {
+            return error as? BackgroundError ?? BackgroundError(.invalidArgument, "\(error)")
+        }
+    }
+
+    /// Why a producer can't enqueue in all its ways, or a viewer can't look at everything; nil if they can.
+    func useError(_ user: String) async -> (any Error)? {
+        do {
+            if user == "bg-producer" {
+                try await withManager(redis: redis(user)) { manager in
+                    try await manager.enqueue("Nap")
+                    try await manager.enqueue("Nap", in: .seconds(600))
+                    try await manager.enqueue("Nap", id: "chosen")
+                }
+            } else {
+                let inspector = try Inspector(redis: redis(user), logger: quiet)
+                do {
+                    _ = try await (inspector.status(), inspector.workers(), inspector.job("j"))
+                    for list in JobList.allCases { _ = try await inspector.jobs(in: list, queue: "q") }
+                } catch {
+                    await inspector.close()
+                    throw error
+                }
+                await inspector.close()
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Runs a program until it is connected, then stops it.
+    private func run(
+        _ program: @escaping @Sendable () async throws -> Void,
+        stop: @escaping @Sendable () -> Void,
+        prefix: String
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await program() }
+            group.addTask {
+                while !Task.isCancelled {
+                    if try await server.command("CLIENT", "LIST").text?.contains(" name=\(prefix)") == true { break }
+                    try? await Task.sleep(for: .milliseconds(20))
+                }
+                stop()
+            }
+            try await group.next()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
+    func eventually(_ what: String, _ condition: (JobRecord) -> Bool, job: () -> String) async throws {
+        try await eventually(what) {
+            guard let history = try await viewer.job(job()) else { return false }
+            return condition(history.job)
+        }
+    }
+
+    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(15)
+        while try await !condition() {
+            guard ContinuousClock.now < deadline else {
+                throw TimedOut(description: what)
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    private struct TimedOut: Error, CustomStringConvertible { var description: String }
+}
