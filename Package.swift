@@ -106,9 +106,17 @@ let package = Package(
             name: "BackgroundJobsCommandsTests",
             dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness"]
         ),
+        .executableTarget(
+            name: "test-worker",
+            dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
+            path: "Tests/TestWorker"
+        ),
         .testTarget(
             name: "SystemTests",
-            dependencies: ["BackgroundJobs", "TestSupport", "bg-worker", "bg-watcher", "bg-cli"]
+            dependencies: [
+                "BackgroundJobs", "BackgroundRedis", "TestSupport", "bg-worker", "bg-watcher", "bg-cli", "test-worker",
+                .product(name: "Logging", package: "swift-log"),
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -10,12 +10,6 @@ import Synchronization
 /// It listens on a Unix socket and on a free port of 127.0.0.1. It ends when this object goes, and when the test process
 /// does, even by SIGKILL.
 package final class RedisServer: Sendable {
-    private struct Running {
-        let process: Process
-        /// Held open as long as the server is to live.
-        let lifeline: Pipe
-    }
-
     /// Why a server could not be started.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
@@ -26,7 +20,7 @@ package final class RedisServer: Sendable {
     /// The TCP port, 0 if the server has none.
     package let port: Int
     private let options: [String]
-    private let running = Mutex<Running?>(nil)
+    private let running = Mutex<ChildProcess?>(nil)
 
     /// The URL of the Unix socket.
     package var url: String { "unix://\(socketPath)" }
@@ -35,7 +29,7 @@ package final class RedisServer: Sendable {
     /// The path of the Unix socket.
     package var socketPath: String { directory + "/redis.sock" }
     /// The process ID of the server, 0 when it is down.
-    package var pid: Int32 { running.withLock { $0?.process.processIdentifier ?? 0 } }
+    package var pid: Int32 { running.withLock { $0?.pid ?? 0 } }
 
     private init(options: [String], tcp: Bool) throws {
         directory = "/tmp/bg-redis-\(UInt32.random(in: 0 ... .max))"
@@ -63,12 +57,7 @@ package final class RedisServer: Sendable {
     /// Ends the server at once, as `kill -9` does.
     package func kill() {
         running.withLock { running in
-            guard let server = running else { return }
-            Foundation.kill(server.process.processIdentifier, SIGKILL)
-            // Foundation takes a process as ended when all have that hold a socket which it inherited, so first the reader
-            // of the lifeline has to go. After this the server's socket and port are free.
-            try? server.lifeline.fileHandleForWriting.close()
-            server.process.waitUntilExit()
+            running?.kill()
             running = nil
         }
     }
@@ -136,32 +125,20 @@ package final class RedisServer: Sendable {
                 "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory,
                 "--save", "", "--appendonly", "no", "--logfile", directory + "/redis.log", "--daemonize", "no",
             ] + options.flatMap { $0.hasPrefix("--") ? $0.split(separator: " ").map(String.init) : [$0] }
-        let process = Process()
-        let lifeline = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        // The shell becomes the server. Before, it leaves behind a process that reads the lifeline, whose end it sees when
-        // the test process is gone, however it went. (A shell that waits for the server would not do: it inherits the
-        // signal mask of the thread that starts it, which may block SIGCHLD.)
-        let script = """
-            exec 3<&0 </dev/null >/dev/null 2>&1
-            server=$$
-            ( (cat <&3; kill -9 $server) & )
-            exec "$@" 3<&-
-            """
-        process.arguments = ["-c", script, "sh", program] + arguments
-        process.standardInput = lifeline
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
         try? FileManager.default.removeItem(atPath: socketPath)
-        try process.run()
-        running.withLock { $0 = Running(process: process, lifeline: lifeline) }
+        let process = try ChildProcess(
+            [program] + arguments,
+            environment: ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" },
+            log: "/dev/null"
+        )
+        running.withLock { $0 = process }
         try await waitUntilReady(process)
     }
 
     /// A server that loads its data is ready, for a test of loading wants to see it: any reply will do.
-    private func waitUntilReady(_ process: Process) async throws {
+    private func waitUntilReady(_ process: ChildProcess) async throws {
         for _ in 0..<1500 {
-            guard !Self.hasExited(process.processIdentifier) else { break }
+            guard process.exit == nil else { break }
             if Self.answers(socketPath) { return }
             try await Task.sleep(for: .milliseconds(10))
         }
@@ -186,12 +163,6 @@ package final class RedisServer: Sendable {
         var byte: UInt8 = 0
         return isConnected && send(descriptor, "PING\r\n", 6, Int32(MSG_NOSIGNAL)) == 6
             && read(descriptor, &byte, 1) == 1
-    }
-
-    /// Foundation does not see it as long as the reader of the lifeline lives.
-    private static func hasExited(_ pid: Int32) -> Bool {
-        var info = siginfo_t()
-        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_signo != 0
     }
 
     private static func find(_ program: String) throws -> String {

@@ -75,8 +75,12 @@ package final class RedisWorkerLink: WorkerLink {
         }
     }
 
-    package func exchange(_ finishes: [Finish], _ claim: Claim) async throws(BackgroundError) -> Exchange {
-        guard let session = store.client.session else {
+    package func exchange(
+        _ finishes: [Finish],
+        _ claim: Claim,
+        session number: UInt64
+    ) async throws(BackgroundError) -> Exchange {
+        guard let session = store.client.session, session.number == number else {
             throw BackgroundError(.unavailable, "There is no connection to Redis at present.")
         }
         let voucher = Voucher(node: "\(node)", client: session.clientID, session: session.number)
@@ -274,7 +278,11 @@ private final class Link: Sendable {
                 defer { former = Former(client: session.clientID, run: run) }
                 return former
             }
-            host.linkAdopted(adopted, mayHaveRolledBack: before.map { $0.run != run } ?? false)
+            host.linkAdopted(
+                adopted,
+                session: session.number,
+                mayHaveRolledBack: before.map { $0.run != run } ?? false
+            )
         }
     }
 }

@@ -115,7 +115,7 @@ final class WorkerDriver: Sendable {
 
     private func exchange(_ call: WorkerMachine.Call) async {
         do {
-            let reply = try await link.exchange(call.finishes, call.claim)
+            let reply = try await link.exchange(call.finishes, call.claim, session: call.session)
             let settlement = machine.withLock { $0.answered(call.number, reply, now: .now) }
             for job in settlement.start { tasks.expect(job.attempt) }
             granted.withLock { $0.append(contentsOf: settlement.start) }
@@ -286,8 +286,10 @@ extension WorkerDriver: WorkerLinkHost {
         machine.withLock { $0.adopting() }
     }
 
-    func linkAdopted(_ adopted: Adopted, mayHaveRolledBack: Bool) {
-        let result = machine.withLock { $0.adopted(adopted, mayHaveRolledBack: mayHaveRolledBack) }
+    func linkAdopted(_ adopted: Adopted, session: UInt64, mayHaveRolledBack: Bool) {
+        let result = machine.withLock {
+            $0.adopted(adopted, session: session, mayHaveRolledBack: mayHaveRolledBack)
+        }
         for job in result.start { tasks.expect(job.attempt) }
         granted.withLock { $0.append(contentsOf: result.start) }
         for attempt in result.cancel {

@@ -3,8 +3,8 @@ package protocol WorkerLink: Sendable {
     /// Connects; returns when the worker may claim. Later losses of the connection are told to the host.
     func start(for host: any WorkerLinkHost) async throws(BackgroundError)
 
-    /// finish + claim, in the name of the present connection.
-    func exchange(_ finishes: [Finish], _ claim: Claim) async throws(BackgroundError) -> Exchange
+    /// finish + claim, in the name of the connection with this session; on a later one it is not sent.
+    func exchange(_ finishes: [Finish], _ claim: Claim, session: UInt64) async throws(BackgroundError) -> Exchange
 
     /// Waits for a job in each of these queues, once; the host is told how it ended.
     func arm(_ queues: [String])
@@ -21,7 +21,7 @@ package protocol WorkerLink: Sendable {
 /// What a link tells its worker. Called on the link's own thread, which no job can hold: answers must be quick.
 package protocol WorkerLinkHost: AnyObject, Sendable {
     func linkIsAdopting() -> Adoption
-    func linkAdopted(_ adopted: Adopted, mayHaveRolledBack: Bool)
+    func linkAdopted(_ adopted: Adopted, session: UInt64, mayHaveRolledBack: Bool)
     func linkBroke()
     func linkWoke(_ queue: String) -> WorkerMachine.Woken
     func linkWaitEnded(_ queue: String)

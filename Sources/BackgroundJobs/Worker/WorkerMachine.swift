@@ -18,6 +18,8 @@ package struct WorkerMachine: Sendable {
     /// A call on its way: finishes reported, and what was offered and wanted.
     package struct Call: Sendable, Equatable {
         package var number: Int
+        /// The session of the connection that it is meant for: on a later one, after an adoption, it would be stale.
+        package var session: UInt64
         package var finishes: [Finish]
         package var claim: Claim
     }
@@ -55,6 +57,7 @@ package struct WorkerMachine: Sendable {
 
     private var phase = Phase.working
     private var isLinked = false
+    private var session: UInt64 = 0
     private var needsSweep = false
     private var running: [String: Run] = [:]
     private var unreported: [Finish] = []
@@ -141,7 +144,7 @@ package struct WorkerMachine: Sendable {
         guard reported > 0 || (isHungry && room > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
-        let call = Call(number: nextCall, finishes: finishes, claim: makeClaim(wanted: room))
+        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: room))
         nextCall += 1
         calls.append(call)
         if room > 0 { isHungry = false }
@@ -268,7 +271,7 @@ package struct WorkerMachine: Sendable {
         case refused
     }
 
-    /// A call failed. A connection that broke is awaited; an error reply is tried again after a while.
+    /// A call failed. A connection that broke is awaited; anything else is tried again after a while.
     package mutating func failed(_ number: Int, _ failure: CallFailure, now: ContinuousClock.Instant) {
         guard let index = calls.firstIndex(where: { $0.number == number }) else { return }
         takeBack(calls.remove(at: index), failure)
@@ -346,9 +349,16 @@ package struct WorkerMachine: Sendable {
 
     /// The new connection vouches for what is still this worker's.
     ///
-    /// - Parameter mayHaveRolledBack: whether the server is another one, or was started again, since the last adoption.
-    package mutating func adopted(_ adopted: Adopted, mayHaveRolledBack: Bool) -> AdoptionResult {
+    /// - Parameters:
+    ///   - session: the new connection's; calls are meant for it from here on.
+    ///   - mayHaveRolledBack: whether the server is another one, or was started again, since the last adoption.
+    package mutating func adopted(
+        _ adopted: Adopted,
+        session: UInt64 = 0,
+        mayHaveRolledBack: Bool
+    ) -> AdoptionResult {
         var result = AdoptionResult()
+        self.session = session
         for (attempt, verdict) in adopted.verdicts {
             switch verdict {
             case .yours, .never:

@@ -82,7 +82,8 @@ struct WorkerMachineTests {
         let first = try call(machine.next(now: now))
         _ = machine.answered(first.number, answer([job("a"), job("b"), job("c")], short: false), now: now)
         #expect(machine.next(now: now) == .sleep(until: nil))
-        #expect(machine.ended("b", after: 1.5, as: .completed))
+        var isOurs = machine.ended("b", after: 1.5, as: .completed)
+        #expect(isOurs)
         let second = try call(machine.next(now: now))
         #expect(
             second.finishes == [
@@ -90,7 +91,8 @@ struct WorkerMachineTests {
             ]
         )
         #expect(second.claim.wanted == 1)
-        #expect(machine.ended("a", after: 1, as: .completed))
+        isOurs = machine.ended("a", after: 1, as: .completed)
+        #expect(isOurs)
         #expect(machine.next(now: now) == .sleep(until: nil))
     }
 
@@ -124,7 +126,8 @@ struct WorkerMachineTests {
         #expect(third.finishes.map(\.attempt) == ["b"])
         #expect(third.claim.wanted == 3)
         #expect(third.claim.reoffered == Array(adoption.offered.dropFirst()))
-        #expect(!machine.ended("c", after: 1, as: .completed), "a lost attempt has no result")
+        let isOurs = machine.ended("c", after: 1, as: .completed)
+        #expect(!isOurs, "a lost attempt has no result")
     }
 
     @Test("takes back a call whose answer never came when the next connection adopts")
@@ -249,7 +252,8 @@ struct WorkerMachineTests {
         #expect(machine.release { _ in 5 } == ["a", "b"])
         let second = try call(machine.next(now: now))
         #expect(second.finishes.map(\.ending) == [.shutdown, .shutdown])
-        #expect(!machine.ended("a", after: 9, as: .completed))
+        let isOurs = machine.ended("a", after: 9, as: .completed)
+        #expect(!isOurs)
     }
 
     @Test("ends by itself when its queues are empty, if it was told to")
@@ -263,6 +267,22 @@ struct WorkerMachineTests {
         let second = try call(machine.next(now: now))
         _ = machine.answered(second.number, answer(), now: now)
         #expect(machine.next(now: now) == .end)
+    }
+
+    @Test("means a call for the connection that had adopted when it was made")
+    func meantForOneConnection() throws {
+        let machine = try self.machine()
+        _ = machine.adopting()
+        _ = machine.adopted(Adopted(verdicts: [:], granted: []), session: 7, mayHaveRolledBack: false)
+        let stale = try call(machine.next(now: now))
+        #expect(stale.session == 7)
+        let adoption = machine.adopting()
+        #expect(adoption.offered == stale.claim.offered)
+        let never = Dictionary(uniqueKeysWithValues: adoption.offered.map { ($0, Verdict.never) })
+        _ = machine.adopted(Adopted(verdicts: never, granted: []), session: 8, mayHaveRolledBack: false)
+        // Its task gets to run only now, finds another connection and does not send.
+        machine.failed(stale.number, .notSent, now: now)
+        #expect(try call(machine.next(now: now)).session == 8)
     }
 }
 
@@ -285,8 +305,12 @@ private final class Trace {
     func woke(_ queue: String) -> WorkerMachine.Woken { machine.woke(queue) }
     func waitRefused(_ queue: String, now: ContinuousClock.Instant) { machine.waitRefused(queue, now: now) }
     func adopting() -> Adoption { machine.adopting() }
-    func adopted(_ adopted: Adopted, mayHaveRolledBack: Bool) -> WorkerMachine.AdoptionResult {
-        machine.adopted(adopted, mayHaveRolledBack: mayHaveRolledBack)
+    func adopted(
+        _ adopted: Adopted,
+        session: UInt64 = 0,
+        mayHaveRolledBack: Bool
+    ) -> WorkerMachine.AdoptionResult {
+        machine.adopted(adopted, session: session, mayHaveRolledBack: mayHaveRolledBack)
     }
     func stop() { machine.stop() }
     func release(after milliseconds: (String) -> Double) -> [String] { machine.release(after: milliseconds) }

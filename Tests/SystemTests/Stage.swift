@@ -1,0 +1,105 @@
+import BackgroundJobs
+import Foundation
+import Logging
+import TestSupport
+import Testing
+
+/// All whole-system tests. One after the other: each has several processes of its own, and the machine may be small.
+@Suite("The whole system", .serialized)
+struct SystemTests {}
+
+/// Whether the drills run at full length.
+let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
+
+/// A Redis, a ledger, and what it takes to run workers and watchers on them at the speed of tests.
+final class Stage: Sendable {
+    let server: RedisServer
+    let ledger = Ledger()
+    let records: Records
+    let manager: Manager
+    let namespace: String
+
+    init(_ options: [String] = [], namespace: String = "bg") async throws {
+        server = try await RedisServer.start(options: options)
+        self.namespace = namespace
+        records = try Records(url: server.url, namespace: namespace)
+        manager = try Manager(
+            redis: RedisOptions(url: server.url, namespace: namespace, connectTimeout: .seconds(10)),
+            logger: Logger(label: "manager", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+    }
+
+    deinit {
+        let (manager, records) = (manager, records)
+        Task {
+            await manager.close()
+            await records.close()
+        }
+    }
+
+    /// A worker that runs the ledger's jobs, connected and waiting for jobs.
+    func worker(_ arguments: String..., url: String? = nil, waits: Bool = true) async throws -> Program {
+        try await worker(arguments, url: url, waits: waits)
+    }
+
+    func worker(_ arguments: [String], url: String? = nil, waits: Bool = true) async throws -> Program {
+        let program = try Program(
+            "test-worker",
+            ["--redis", url ?? server.url, "-n", namespace] + Self.scaled(
+                ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
+                arguments
+            ),
+            environment: ledger.environment
+        )
+        if waits { try await program.logged("Working on") }
+        return program
+    }
+
+    /// A watcher that looks ten times a second, and judges after a second.
+    func watcher(_ arguments: String..., waits: Bool = true) async throws -> Program {
+        let program = try Program(
+            "bg-watcher",
+            ["--redis", server.url, "-n", namespace] + Self.scaled(
+                [
+                    "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "2", "--grace": "1", "--verbose": nil,
+                ],
+                arguments
+            )
+        )
+        if waits { try await program.logged("Watching") }
+        return program
+    }
+
+    private static func scaled(_ options: [String: String?], _ arguments: [String]) -> [String] {
+        options.filter { !arguments.contains($0.key) }.sorted { $0.key < $1.key }
+            .flatMap { option, value in [option] + (value.map { [$0] } ?? []) } + arguments
+    }
+
+    /// Enqueues ledger jobs, many at a time; returns the acknowledged IDs.
+    func enqueue(_ className: String, _ arguments: String = "{}", count: Int = 1, queue: String = "default")
+        async throws -> [String]
+    {
+        try await manager.enqueue(className, contentsOf: repeatElement(arguments, count: count), queue: queue)
+    }
+
+    /// Waits until each of these jobs has ended once, in the ledger.
+    func ended(_ jobs: [String], within limit: Duration = .seconds(120)) async throws {
+        try await eventually("\(jobs.count) jobs end", within: limit) {
+            Set(ledger.entries.filter { $0.event == .end }.map(\.job)).isSuperset(of: jobs)
+        }
+    }
+
+    /// Waits until nothing waits or runs in the queues.
+    func drained(_ queues: String..., within limit: Duration = .seconds(120)) async throws {
+        let keys = records.keys
+        for queue in queues.isEmpty ? ["default"] : queues {
+            try await eventually("\(queue) is empty", within: limit) {
+                let sizes = try await records.send([
+                    ["LLEN", keys.ready(queue)], ["LLEN", keys.handoff(queue)], ["LLEN", keys.suspects(queue)],
+                    ["ZCARD", keys.scheduled(queue)], ["SCARD", keys.processing(queue)],
+                ])
+                return sizes.allSatisfy { $0.int == 0 }
+            }
+        }
+    }
+}

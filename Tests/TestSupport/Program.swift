@@ -1,0 +1,125 @@
+import Foundation
+
+/// One of this package's executables as a process of its own, with a log file.
+///
+/// It ends when this object goes, and when the test process does, even by SIGKILL.
+package final class Program: Sendable {
+    package enum Exit: Sendable, Equatable {
+        case status(Int32)
+        case signal(Int32)
+    }
+
+    package let name: String
+    /// Where its standard output and standard error go.
+    package let logPath: String
+    private let child: ChildProcess
+
+    package var pid: Int32 { child.pid }
+
+    /// Starts an executable that was built beside the tests.
+    ///
+    /// - Parameters:
+    ///   - environment: what is added to the environment of the tests, less what would change its settings.
+    ///   - limits: settings of the shell's `ulimit`, such as `["-n 20"]`.
+    package init(
+        _ name: String,
+        _ arguments: [String] = [],
+        environment: [String: String] = [:],
+        limits: [String] = []
+    ) throws {
+        self.name = name
+        logPath = "/tmp/bg-\(name)-\(UInt32.random(in: 0 ... .max)).log"
+        let executable = Self.folder + "/" + name
+        guard FileManager.default.isExecutableFile(atPath: executable) else {
+            throw RedisServer.Failure(description: "\(executable) is missing: swift build --product \(name)")
+        }
+        child = try ChildProcess(
+            [executable] + arguments,
+            environment: Self.environment(adding: environment),
+            log: logPath,
+            preparation: limits.map { "ulimit \($0)" }
+        )
+    }
+
+    deinit {
+        kill()
+        try? FileManager.default.removeItem(atPath: logPath)
+    }
+
+    // MARK: Signals and the end
+
+    /// Sends a signal, unless the process has ended.
+    package func signal(_ number: Int32) { child.signal(number) }
+
+    /// Ends the process as `kill -9` does, and waits until it is gone.
+    package func kill() { child.kill() }
+
+    /// Whether the process runs.
+    package var isRunning: Bool { child.exit == nil }
+
+    /// Waits for the process to end.
+    package func exit(within limit: Duration = .seconds(60)) async throws -> Exit {
+        do {
+            return try await eventually("\(name) ends", within: limit) { child.exit.map(Exit.init) }
+        } catch {
+            throw TookTooLong(description: "\(error); the log ends:\n\(log.suffix(3000))")
+        }
+    }
+
+    // MARK: What it says
+
+    /// All that it has written so far.
+    package var log: String {
+        (try? Data(contentsOf: URL(fileURLWithPath: logPath))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// How many lines of the log hold this text.
+    package func count(of text: String) -> Int {
+        log.split(separator: "\n").count { $0.contains(text) }
+    }
+
+    /// Waits for a line with this text in it.
+    ///
+    /// - Parameter count: how many such lines.
+    @discardableResult
+    package func logged(_ text: String, count: Int = 1, within limit: Duration = .seconds(60)) async throws -> String {
+        do {
+            return try await eventually("“\(text)” in the log of \(name)", within: limit) {
+                let lines = log.split(separator: "\n").filter { $0.contains(text) }
+                if lines.count >= count { return String(lines[count - 1]) }
+                if !isRunning { throw TookTooLong(description: "\(name) ended before it said “\(text)”") }
+                return nil
+            }
+        } catch {
+            throw TookTooLong(description: "\(error); the log ends:\n\(log.suffix(3000))")
+        }
+    }
+
+    // MARK: Starting
+
+    /// The folder that the executables and the tests are built in.
+    package static let folder: String = {
+        #if os(Linux)
+        let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        #else
+        let tests = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL ?? Bundle.main.bundleURL
+        #endif
+        return tests.deletingLastPathComponent().path
+    }()
+
+    private static func environment(adding own: [String: String]) -> [String] {
+        var all = ProcessInfo.processInfo.environment
+        for name in ["REDIS_URL", "BG_NAMESPACE"] { all[name] = nil }
+        all.merge(own) { $1 }
+        return all.map { "\($0)=\($1)" }
+    }
+}
+
+extension Program.Exit {
+    init(_ exit: ChildProcess.Exit) {
+        switch exit {
+        case .status(let status): self = .status(status)
+        case .signal(let signal): self = .signal(signal)
+        }
+    }
+}

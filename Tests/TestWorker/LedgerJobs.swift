@@ -1,0 +1,88 @@
+import BackgroundJobs
+import Foundation
+
+/// A job that is witnessed by the ledger.
+protocol LedgerJob: Job {
+    func work() async throws
+}
+
+extension LedgerJob {
+    func perform(_ context: JobContext) async throws {
+        LedgerFile.append("start", context)
+        do {
+            try await work()
+        } catch is CancellationError {
+            LedgerFile.append("cut", context)
+            throw CancellationError()
+        } catch {
+            LedgerFile.append("end", context)
+            throw error
+        }
+        LedgerFile.append("end", context)
+    }
+}
+
+struct Instant: LedgerJob {
+    func work() async throws {}
+}
+
+/// Waits as a job does that waits for others, and ends when it is cancelled.
+struct Sleeping: LedgerJob {
+    var ms: Double
+
+    func work() async throws { try await Task.sleep(for: .milliseconds(ms)) }
+}
+
+/// Holds its thread and the processor.
+struct Spinning: LedgerJob {
+    var ms: Double
+
+    func work() async throws {
+        let end = ContinuousClock.now + .milliseconds(ms)
+        while ContinuousClock.now < end {}
+    }
+}
+
+/// Holds its thread and ignores its cancellation.
+struct Blocking: LedgerJob {
+    var ms: Double
+
+    func work() async throws { Self.block(ms) }
+
+    private static func block(_ ms: Double) {
+        let end = ContinuousClock.now + .milliseconds(ms)
+        while ContinuousClock.now < end { usleep(10_000) }
+    }
+}
+
+struct Failing: LedgerJob {
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    var message: String
+
+    func work() async throws { throw Failure(description: message) }
+}
+
+struct Trapping: LedgerJob {
+    func work() async throws { fatalError("a job that traps") }
+}
+
+/// The file that the tests read; nothing where the variable is not set.
+enum LedgerFile {
+    private static let descriptor: Int32 = {
+        guard let path = ProcessInfo.processInfo.environment["BG_LEDGER"] else { return -1 }
+        return open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    }()
+
+    static func append(_ event: String, _ context: JobContext) {
+        guard descriptor >= 0 else { return }
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let nanoseconds = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        let line = "\(event) \(context.jobID) \(context.attemptID) \(getpid()) \(nanoseconds)\n"
+        // One write of a short line to a file opened with O_APPEND is whole, whoever else writes to it.
+        _ = line.utf8.withContiguousStorageIfAvailable { write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,16 @@
+import BackgroundJobs
+import BackgroundJobsCommands
+
+/// The worker program of the README, with the jobs of the whole-system tests.
+@main struct TestWorker {
+    static func main() async {
+        var jobs = JobRegistry()
+        jobs.register(Instant.self)
+        jobs.register(Sleeping.self)
+        jobs.register(Spinning.self)
+        jobs.register(Blocking.self)
+        jobs.register(Failing.self)
+        jobs.register(Trapping.self)
+        await WorkerProgram.main(jobs: jobs)
+    }
+}
