@@ -7,8 +7,8 @@ import Synchronization
 /// connection a queue. Heartbeat, give-back and adoption run on the event loop, so a worker whose pool of threads is held
 /// by its jobs still answers for what it has.
 package final class RedisWorkerLink: WorkerLink {
-    /// How long a wait blocks.
-    private static let blockSeconds = 5
+    /// How long a wait blocks: well below the silence after which its connection is taken for dead.
+    private let blockTime: Duration
 
     private let store: RedisStore
     private let node: Node
@@ -29,6 +29,7 @@ package final class RedisWorkerLink: WorkerLink {
     ) throws(BackgroundError) {
         self.node = node
         self.logger = logger
+        blockTime = min(.seconds(5), deadAfter / 3)
         let keys = Keys(namespace: redis.namespace)
         var beat = Pipeline()
         beat.command(["SADD", keys.queues] + queues)
@@ -55,7 +56,8 @@ package final class RedisWorkerLink: WorkerLink {
                 waiters[queue] = RedisClient(
                     try redis.configuration(
                         clientName: ClientName.waiting(redis.namespace, node: node),
-                        commandTimeout: .seconds(Self.blockSeconds + 2)
+                        commandTimeout: blockTime + .seconds(2),
+                        heartbeatInterval: heartbeat
                     ),
                     eventLoop: eventLoop,
                     logger: logger
@@ -99,7 +101,7 @@ package final class RedisWorkerLink: WorkerLink {
                 store.keys.handoff(queue),
                 "LEFT",
                 "RIGHT",
-                "\(Self.blockSeconds)"
+                "\(Double(blockTime.milliseconds) / 1000)"
             )
             waiter.send(pipeline) { [self] result in waited(for: queue, result) }
         }
@@ -204,7 +206,8 @@ private final class Link: Sendable {
     private let beat: Pipeline
     private let logger: Logger
     private let attached = Mutex<(any WorkerLinkHost)?>(nil)
-    private let former = Mutex<Former?>(nil)
+    /// Connections on which something was sent that may still arrive: all but the present one are ended before it adopts.
+    private let formers = Mutex<[Former]>([])
 
     init(node: Node, beat: Pipeline, logger: Logger) {
         self.node = node
@@ -231,22 +234,29 @@ private final class Link: Sendable {
             do {
                 store.remember(scripts, try replies.prefix(scripts.count).map { try $0.get().text ?? "" })
                 let info = ServerInfo(try replies[scripts.count].get().text ?? "")
-                return endFormer(info.runID, session).flatMap { self.adopt(info.runID, session, store, host) }
+                return endFormers(info.runID, session).flatMap { self.adopt(info.runID, session, store, host) }
             } catch {
                 return session.eventLoop.makeFailedFuture(error)
             }
         }
     }
 
-    private func endFormer(_ run: String, _ session: RedisSession) -> EventLoopFuture<Void> {
-        guard let former = former.withLock({ $0 }), former.run == run, former.client != session.clientID else {
-            return session.eventLoop.makeSucceededVoidFuture()
+    private func endFormers(_ run: String, _ session: RedisSession) -> EventLoopFuture<Void> {
+        let former = formers.withLock { formers in
+            defer {
+                if formers.last?.client != session.clientID || formers.last?.run != run {
+                    formers.append(Former(client: session.clientID, run: run))
+                }
+            }
+            return formers.filter { $0.run == run && $0.client != session.clientID }
         }
+        guard !former.isEmpty else { return session.eventLoop.makeSucceededVoidFuture() }
         var pipeline = Pipeline()
-        pipeline.command("CLIENT", "KILL", "ID", "\(former.client)")
+        for former in former { pipeline.command("CLIENT", "KILL", "ID", "\(former.client)") }
         return session.send(pipeline).map { [logger] replies in
-            if case .error(let text) = replies[0] {
-                logger.warning("The former connection could not be ended", metadata: [LogKey.error: "\(text)"])
+            // One that has gone by itself is answered with an integer, or by older servers with "No such client".
+            for case .error(let text) in replies where !text.contains("No such client") {
+                logger.warning("A former connection could not be ended", metadata: [LogKey.error: "\(text)"])
             }
         }
     }
@@ -274,14 +284,15 @@ private final class Link: Sendable {
                 adopted.verdicts.merge(answer.verdicts) { first, _ in first }
                 adopted.granted += answer.granted
             }
-            let before = former.withLock { former in
-                defer { former = Former(client: session.clientID, run: run) }
-                return former
+            // Those of another run went with their server.
+            let hasRolledBack = formers.withLock { formers in
+                defer { formers = [Former(client: session.clientID, run: run)] }
+                return formers.contains { $0.run != run }
             }
             host.linkAdopted(
                 adopted,
                 session: session.number,
-                mayHaveRolledBack: before.map { $0.run != run } ?? false
+                mayHaveRolledBack: hasRolledBack
             )
         }
     }

@@ -1,60 +1,80 @@
+import Dispatch
 import Synchronization
 
 /// The tasks of the running attempts, so that one of them can be cancelled alone.
-///
-/// A child of a task group has no handle of its own. `UnsafeCurrentTask.cancel()` may be called from any task as long as
-/// the scope that it was handed to has not ended; the lock sees to that.
 final class RunningTasks: Sendable {
-    // `UnsafeCurrentTask` is not Sendable because it must not outlive its scope: entries are removed inside it.
-    private struct Entry: @unchecked Sendable {
-        var task: UnsafeCurrentTask?
-        var begun: ContinuousClock.Instant
-        var isLost = false
-    }
-
-    private let entries = Mutex<[String: Entry]>([:])
-
-    /// Runs `body` with the current task findable under `attempt`; nil if the attempt was lost before it began.
-    func tracking<Result>(_ attempt: String, _ body: () async -> Result) async -> Result? {
-        await withUnsafeCurrentTask { task in
-            let isLost = entries.withLock { entries in
-                if entries[attempt]?.isLost == true { return true }
-                entries[attempt] = Entry(task: task, begun: .now)
-                return false
-            }
-            defer { entries.withLock { _ = $0.removeValue(forKey: attempt) } }
-            return isLost ? nil : await body()
-        }
-    }
+    private let attempts = Mutex<[String: RunningTask]>([:])
+    /// Cancelling runs the cancellation handlers of the job, which may do anything: neither the thread that vouches for the
+    /// attempts nor the pool, which the jobs may hold, is the place for it.
+    private let cancellations = DispatchQueue(label: "background-jobs.cancellations", attributes: .concurrent)
 
     /// Announces an attempt whose task has not begun, so that it can be lost before it does.
     func expect(_ attempt: String) {
-        entries.withLock { $0[attempt] = Entry(task: nil, begun: .now) }
+        attempts.withLock { $0[attempt] = RunningTask() }
+    }
+
+    /// Runs `body` as the task of an attempt that was announced; nil if the attempt was lost before it began.
+    func tracking<Result>(_ attempt: String, _ body: (RunningTask) async -> Result) async -> Result? {
+        guard let running = attempts.withLock({ $0[attempt] }) else { return nil }
+        defer { forget(attempt) }
+        return await running.run { await body(running) }
+    }
+
+    func forget(_ attempt: String) {
+        attempts.withLock { _ = $0.removeValue(forKey: attempt) }
     }
 
     /// The number of tasks that have begun and not ended.
-    var count: Int { entries.withLock { $0.values.count { $0.task != nil } } }
-
-    func isLost(_ attempt: String) -> Bool {
-        entries.withLock { $0[attempt]?.isLost ?? false }
-    }
+    var count: Int { attempts.withLock { $0.values.count { $0.hasBegun } } }
 
     /// How long the attempt has been running, in ms.
     func milliseconds(_ attempt: String) -> Double {
-        entries.withLock { $0[attempt]?.begun }?.duration(to: .now).fractionalMilliseconds ?? 0
+        attempts.withLock { $0[attempt]?.begun }?.duration(to: .now).fractionalMilliseconds ?? 0
     }
 
     /// Cancels an attempt's task; it was taken away from this worker, or given back.
     func lose(_ attempt: String) {
-        entries.withLock { entries in
-            entries[attempt]?.isLost = true
-            entries[attempt]?.task?.cancel()
-        }
+        guard let running = attempts.withLock({ $0[attempt] }) else { return }
+        running.markLost()
+        cancellations.async { running.cancel() }
     }
 
     func cancelAll() {
-        entries.withLock { entries in
-            for entry in entries.values { entry.task?.cancel() }
+        let all = attempts.withLock { Array($0.values) }
+        for running in all { cancellations.async { running.cancel() } }
+    }
+}
+
+/// The task of one attempt.
+///
+/// A child of a task group has no handle of its own. `UnsafeCurrentTask.cancel()` may be called from any task as long as the
+/// scope that it was handed to has not ended; the lock sees to that.
+final class RunningTask: Sendable {
+    // Not Sendable by itself because it must not outlive its scope: `run` takes it out before that ends.
+    private struct Held: @unchecked Sendable {
+        var task: UnsafeCurrentTask?
+    }
+
+    let begun = ContinuousClock.now
+    private let held = Mutex(Held())
+    private let lost = Atomic(false)
+    private let started = Atomic(false)
+
+    /// Whether the attempt was taken away. No lock: cancellation handlers of jobs ask it.
+    var isLost: Bool { lost.load(ordering: .acquiring) }
+    var hasBegun: Bool { started.load(ordering: .acquiring) }
+
+    func markLost() { lost.store(true, ordering: .releasing) }
+
+    func cancel() { held.withLock { $0.task?.cancel() } }
+
+    fileprivate func run<Result>(_ body: () async -> Result) async -> Result? {
+        await withUnsafeCurrentTask { task in
+            let current = Held(task: task)
+            held.withLock { $0 = current }
+            started.store(true, ordering: .releasing)
+            defer { held.withLock { $0.task = nil } }
+            return isLost ? nil : await body()
         }
     }
 }

@@ -41,7 +41,17 @@ public final class Worker: Service {
         jobs: JobRegistry,
         logger: Logger
     ) throws {
-        let node = Node(name: options.name)
+        try self.init(options, redis: redis, node: Node(name: options.name), jobs: jobs, logger: logger)
+    }
+
+    /// A worker whose node name is known before: its handler programs are told.
+    package convenience init(
+        _ options: WorkerOptions,
+        redis: RedisOptions,
+        node: Node,
+        jobs: JobRegistry,
+        logger: Logger
+    ) throws {
         // A thread of its own, which no job can block: what vouches for the attempts runs there.
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let link = try RedisWorkerLink(
@@ -131,20 +141,31 @@ public final class Worker: Service {
     }
 
     /// Runs the worker beside `body` and stops it gracefully when `body` is done.
-    public func withRunning<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.run() }
-            let result: Result
-            do {
-                result = try await body()
-            } catch {
-                stop()
-                try await group.waitForAll()
-                throw error
+    ///
+    /// - Returns: what `body` returns.
+    /// - Throws: what `body` throws, or what ``run()`` does; then `body` is cancelled.
+    public func withRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value
+    {
+        try await withThrowingTaskGroup(of: Result<Value, any Error>?.self) { group in
+            group.addTask {
+                try await self.run()
+                return nil
             }
-            stop()
-            try await group.waitForAll()
-            return result
+            group.addTask {
+                do {
+                    return .success(try await body())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            var outcome: Result<Value, any Error>?
+            while let ended = try await group.next() {
+                guard let ended else { continue }
+                outcome = ended
+                stop()
+            }
+            guard let outcome else { throw CancellationError() }
+            return try outcome.get()
         }
     }
 

@@ -159,17 +159,17 @@ final class WorkerDriver: Sendable {
             return granted
         }
         guard !claimed.isEmpty else { return }
-        let isReleasing = stopping.withLock { $0.isReleasing }
-        for job in claimed {
-            if isReleasing, !machine.withLock({ $0.isRunning(job.attempt) }) { continue }
-            group.addTask { await self.perform(job) }
-        }
+        let current = machine.withLock { machine in claimed.filter { machine.isRunning($0.attempt) } }
+        for job in current { group.addTask { await self.perform(job) } }
+        guard current.count < claimed.count else { return }
+        let kept = Set(current.map(\.attempt))
+        for job in claimed where !kept.contains(job.attempt) { tasks.forget(job.attempt) }
     }
 
     private func perform(_ job: ClaimedJob) async {
         let begun = ContinuousClock.now
-        let ending = await tasks.tracking(job.attempt) {
-            await runner.run(job) { [tasks] in tasks.isLost(job.attempt) }
+        let ending = await tasks.tracking(job.attempt) { task in
+            await runner.run(job) { task.isLost }
         }
         guard let ending else { return }
         let took = begun.duration(to: .now).fractionalMilliseconds
@@ -246,12 +246,12 @@ final class WorkerDriver: Sendable {
             machine.stop()
             return machine.runningCount
         }
-        logger.info("Stopping: \(running) jobs are running")
         stopping.withLock { stopping in
             guard stopping.releaseTimer == nil, !stopping.isReleasing, !stopping.isOver else { return }
             stopping.releaseTimer = eventLoop.scheduleTask(in: TimeAmount(options.gracePeriod)) { self.releaseNow() }
         }
         wakeup.signal()
+        logger.info("Stopping: \(running) jobs are running")
     }
 
     /// 1. Cancels the tasks of all running jobs. 2. A moment later gives back those that have not ended. 3. Leaves when
@@ -264,7 +264,7 @@ final class WorkerDriver: Sendable {
         }
         guard isFirst else { return }
         stopSignal.stop()
-        machine.withLock { $0.stop() }
+        machine.withLock { $0.beginRelease() }
         tasks.cancelAll()
         eventLoop.scheduleTask(in: Self.unwinding) { [self] in
             let released = machine.withLock { machine in machine.release { tasks.milliseconds($0) } }

@@ -13,6 +13,8 @@ package struct WorkerMachine: Sendable {
         package var queue: String
         package var job: String
         package var isSuspect: Bool
+        /// The how manieth job of this worker it is.
+        package var order: Int
     }
 
     /// A call on its way: finishes reported, and what was offered and wanted.
@@ -40,6 +42,8 @@ package struct WorkerMachine: Sendable {
         /// Runs what it has and claims nothing more; with `stopping` it ends when all is reported.
         case quiet
         case stopping
+        /// Gives back what it has, and whatever a late answer brings.
+        case releasing
         case ended
     }
 
@@ -60,7 +64,11 @@ package struct WorkerMachine: Sendable {
     private var session: UInt64 = 0
     private var needsSweep = false
     private var running: [String: Run] = [:]
+    private var begun = 0
     private var unreported: [Finish] = []
+    /// Ends that Redis can't record, since a key is of a wrong type: kept, with their fibers, and tried once a second.
+    private var unrecordable: [Finish] = []
+    private var retriesUnrecordable: ContinuousClock.Instant?
     private var calls: [Call] = []
     private var nextCall = 1
     /// Offered before and never begun: offered again first.
@@ -98,7 +106,12 @@ package struct WorkerMachine: Sendable {
 
     package mutating func next(now: ContinuousClock.Instant) -> Action {
         if phase == .ended { return .end }
-        if phase == .stopping, isSettled { return end() }
+        if phase == .stopping || phase == .releasing, isSettled { return end() }
+        if let retry = retriesUnrecordable, retry <= now {
+            retriesUnrecordable = nil
+            unreported += unrecordable
+            unrecordable = []
+        }
         if let poll = nextPoll, poll <= now {
             nextPoll = nil
             isHungry = true
@@ -113,7 +126,7 @@ package struct WorkerMachine: Sendable {
         if phase == .working, endsWhenEmpty, lastClaimWasShort, !isHungry, isSettled, paused.isEmpty { return end() }
         let toArm = waitsToArm(now: now)
         if !toArm.isEmpty { return .arm(toArm) }
-        return .sleep(until: nextPoll)
+        return .sleep(until: [nextPoll, retriesUnrecordable].compactMap(\.self).min())
     }
 
     private mutating func end() -> Action {
@@ -122,12 +135,18 @@ package struct WorkerMachine: Sendable {
     }
 
     /// Nothing runs, nothing waits to be reported, nothing is under way.
-    private var isSettled: Bool { running.isEmpty && unreported.isEmpty && calls.isEmpty && unsure.isEmpty }
-
-    private var free: Int {
-        let underWay = calls.reduce(0) { $0 + max($1.finishes.count, $1.claim.wanted) }
-        return max(0, fibers - running.count - unreported.count - underWay - unsure.count)
+    private var isSettled: Bool {
+        running.isEmpty && unreported.isEmpty && unrecordable.isEmpty && calls.isEmpty && unsure.isEmpty
     }
+
+    /// Fibers on which nothing runs and whose last end is acknowledged. Below zero while more is kept than there is room
+    /// for: ends that can't be recorded, and what an adoption granted.
+    private var room: Int {
+        let underWay = calls.reduce(0) { $0 + max($1.finishes.count, $1.claim.wanted) }
+        return fibers - running.count - unreported.count - unrecordable.count - underWay - unsure.count
+    }
+
+    private var free: Int { max(0, room) }
 
     /// How many jobs one call carries at most. Half of the fibers: while Redis works on one half the worker runs the other.
     private var batch: Int { fibers < 16 ? fibers : min(Self.largestBatch, fibers / 2) }
@@ -140,14 +159,14 @@ package struct WorkerMachine: Sendable {
     private mutating func makeCall() -> Call? {
         guard mayCall else { return nil }
         let reported = min(unreported.count, batch)
-        let room = phase == .working ? min(batch, free + reported) : 0
-        guard reported > 0 || (isHungry && room > 0) else { return nil }
+        let wanted = phase == .working ? max(0, min(batch, room + reported)) : 0
+        guard reported > 0 || (isHungry && wanted > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
-        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: room))
+        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: wanted))
         nextCall += 1
         calls.append(call)
-        if room > 0 { isHungry = false }
+        if wanted > 0 { isHungry = false }
         return call
     }
 
@@ -183,9 +202,15 @@ package struct WorkerMachine: Sendable {
 
     // MARK: Jobs
 
-    /// A job's task has begun.
-    package mutating func began(_ job: ClaimedJob) {
-        running[job.attempt] = Run(queue: job.queue, job: job.id, isSuspect: job.isSuspect)
+    /// Jobs that are this worker's now; returns those to be started. While it gives back what it has, they go back too.
+    private mutating func begin(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
+        for job in jobs {
+            begun += 1
+            running[job.attempt] = Run(queue: job.queue, job: job.id, isSuspect: job.isSuspect, order: begun)
+        }
+        guard phase == .releasing || phase == .ended else { return jobs }
+        for job in jobs { _ = ended(job.attempt, after: 0, as: .shutdown) }
+        return []
     }
 
     /// A job's task has ended; false if the attempt had been lost before, so that nobody is told of its result.
@@ -227,15 +252,12 @@ package struct WorkerMachine: Sendable {
                 settlement.lost.append(call.finishes[index])
             case .damaged(let sentence):
                 settlement.damaged.append(sentence)
-                unreported.append(call.finishes[index])
+                unrecordable.append(call.finishes[index])
+                retriesUnrecordable = retriesUnrecordable ?? now + .seconds(1)
             }
         }
-        for job in reply.jobs { began(job) }
-        if settlement.damaged.isEmpty {
-            backoff = nil
-        } else {
-            postpone(now: now)
-        }
+        settlement.start = begin(reply.jobs)
+        backoff = nil
         if call.claim.wanted > 0 {
             // IDs re-offered and not used may be used by a call that is still on its way.
             let used = Set(reply.jobs.map(\.attempt) + reply.spent)
@@ -335,7 +357,7 @@ package struct WorkerMachine: Sendable {
         calls = []
         let attempts =
             running.map { (attempt: $0.key, queue: $0.value.queue) }
-            + unreported.map { (attempt: $0.attempt, queue: $0.queue) }
+            + (unreported + unrecordable).map { (attempt: $0.attempt, queue: $0.queue) }
         return Adoption(queues: queues.names, attempts: attempts, offered: unsure)
     }
 
@@ -354,7 +376,7 @@ package struct WorkerMachine: Sendable {
     ///   - mayHaveRolledBack: whether the server is another one, or was started again, since the last adoption.
     package mutating func adopted(
         _ adopted: Adopted,
-        session: UInt64 = 0,
+        session: UInt64,
         mayHaveRolledBack: Bool
     ) -> AdoptionResult {
         var result = AdoptionResult()
@@ -364,8 +386,9 @@ package struct WorkerMachine: Sendable {
             case .yours, .never:
                 break
             case .done, .lost:
-                let finished = unreported.filter { $0.attempt == attempt }
+                let finished = (unreported + unrecordable).filter { $0.attempt == attempt }
                 unreported.removeAll { $0.attempt == attempt }
+                unrecordable.removeAll { $0.attempt == attempt }
                 if verdict == .lost { result.refused.append(contentsOf: finished) }
                 if running.removeValue(forKey: attempt) != nil { result.cancel.append(attempt) }
             case .damaged(let sentence):
@@ -374,8 +397,7 @@ package struct WorkerMachine: Sendable {
         }
         spare += unsure.filter { adopted.verdicts[$0] == .never }
         unsure.removeAll { adopted.verdicts[$0] != nil }
-        result.start = adopted.granted.filter { running[$0.attempt] == nil }
-        for job in result.start { began(job) }
+        result.start = begin(adopted.granted.filter { running[$0.attempt] == nil })
         isLinked = true
         isHungry = true
         backoff = nil
@@ -389,7 +411,8 @@ package struct WorkerMachine: Sendable {
 
     /// Whether an attempt is one of those that this worker answers for.
     package func answersFor(_ attempt: String) -> Bool {
-        running[attempt] != nil || unreported.contains { $0.attempt == attempt } || unsure.contains(attempt)
+        running[attempt] != nil || (unreported + unrecordable).contains { $0.attempt == attempt }
+            || unsure.contains(attempt)
             || calls.contains { call in
                 call.finishes.contains { $0.attempt == attempt } || call.claim.offered.contains(attempt)
                     || call.claim.reoffered.contains(attempt)
@@ -405,12 +428,18 @@ package struct WorkerMachine: Sendable {
 
     /// Claims nothing more and ends when everything is reported.
     package mutating func stop() {
-        if phase != .ended { phase = .stopping }
+        if phase == .working || phase == .quiet { phase = .stopping }
     }
 
-    /// Gives back what still runs: each attempt ends as `Shutdown`, whatever its task does from here on.
+    /// From here on nothing is started any more: what a late answer brings goes back at once.
+    package mutating func beginRelease() {
+        if phase != .ended { phase = .releasing }
+    }
+
+    /// Gives back what still runs: each attempt ends as `Shutdown`, whatever its task does from here on. The last one goes
+    /// first, each to the head of its queue, so that their order is kept.
     package mutating func release(after milliseconds: (String) -> Double) -> [String] {
-        let released = running.keys.sorted()
+        let released = running.sorted { $0.value.order > $1.value.order }.map(\.key)
         for attempt in released { _ = ended(attempt, after: milliseconds(attempt), as: .shutdown) }
         return released
     }
@@ -418,6 +447,6 @@ package struct WorkerMachine: Sendable {
     /// Ends although Redis has not taken all reports; returns how many were left. Watchers will see to them.
     package mutating func giveUp() -> Int {
         phase = .ended
-        return unreported.count + calls.reduce(0) { $0 + $1.finishes.count }
+        return unreported.count + unrecordable.count + calls.reduce(0) { $0 + $1.finishes.count }
     }
 }

@@ -37,17 +37,18 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
+        let node = Node(name: options.name)
         guard let path = handlers else {
             if jobs.classes.isEmpty { throw ValidationError(Self.nothingToRun) }
-            return try await work(options, redis, jobs, logger)
+            return try await work(options, redis, node, jobs, logger)
         }
         let directory = try Self.directory(path)
         for skipped in directory.skipped { logger.notice("Not a handler: \(skipped.name): \(skipped.reason)") }
         try await Guardian.with(logger: logger) { [self, jobs] guardian in
-            let runner = HandlerRunner(directory: directory, node: "\(Node(name: options.name))", guardian: guardian)
+            let runner = HandlerRunner(directory: directory, node: "\(node)", guardian: guardian)
             let all = Self.adding(runner, for: directory, to: jobs)
             logger.info("Handlers: \(directory.classes.keys.sorted().joined(separator: ", "))")
-            try await work(options, redis, all, logger)
+            try await work(options, redis, node, all, logger)
         }
     }
 
@@ -77,10 +78,11 @@ extension WorkerCommand {
     private func work(
         _ options: WorkerOptions,
         _ redis: RedisOptions,
+        _ node: Node,
         _ jobs: JobRegistry,
         _ logger: Logger
     ) async throws {
-        let worker = try Worker(options, redis: redis, jobs: jobs, logger: logger)
+        let worker = try Worker(options, redis: redis, node: node, jobs: jobs, logger: logger)
         // A task that ignores its cancellation can't be waited for: its job has been given back, so the process may go.
         worker.onStragglers = { Foundation.exit(0) }
         let watcher =

@@ -11,8 +11,20 @@ enum LogKey {
 extension ConnectionDriver {
     func reportOpen(_ session: RedisSession) {
         let metadata: Logger.Metadata = [LogKey.session: "\(session.number)"]
-        logger.log(level: hasReportedFailure ? .notice : .debug, "Connected to Redis", metadata: metadata)
+        logger.log(
+            level: hasReportedFailure && !isFrequent ? .notice : .debug,
+            "Connected to Redis",
+            metadata: metadata
+        )
         hasReportedFailure = false
+    }
+
+    /// Connections that break again and again are told of once a second.
+    private var isFrequent: Bool {
+        let now = ContinuousClock.now
+        if let reportedAt, reportedAt.duration(to: now) < .seconds(1) { return true }
+        reportedAt = now
+        return false
     }
 
     func reportDrop(_ error: RedisError, wasOpen: Bool, isEnd: Bool) {
@@ -27,7 +39,7 @@ extension ConnectionDriver {
 
     private func report(_ message: Logger.Message, _ error: RedisError?) {
         let metadata: Logger.Metadata = [LogKey.error: "\(error?.description ?? "none")"]
-        logger.log(level: hasReportedFailure ? .debug : .warning, message, metadata: metadata)
+        logger.log(level: hasReportedFailure || isFrequent ? .debug : .warning, message, metadata: metadata)
         hasReportedFailure = true
     }
 }

@@ -16,6 +16,8 @@ final class ConnectionDriver {
     let handshake: Handshake
 
     var machine: ConnectionStateMachine
+    /// When a lost or found connection was last told of aloud.
+    var reportedAt: ContinuousClock.Instant?
     /// The connection there is, from the moment it is made until it is dropped.
     var link: Link?
     /// The session of `link`, once it has shaken hands.

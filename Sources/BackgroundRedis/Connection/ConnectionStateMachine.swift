@@ -132,11 +132,12 @@ struct ConnectionStateMachine {
     /// The ready connection broke.
     ///
     /// - Parameter afterSteadyTime: Whether it had lasted long enough for the failures before it to be forgotten. A
-    ///   server that accepts and hangs up at once must not be called forty times a second.
+    ///   server that accepts and hangs up at once must not be called forty times a second; but whoever has shaken hands
+    ///   is back within 200 ms, since a watcher takes a worker that is not for dead.
     mutating func lost(afterSteadyTime: Bool) -> Action {
         switch state {
         case .ready(let failures):
-            return fail(.ordinary, afterSteadyTime ? 0 : failures)
+            return fail(.ordinary, afterSteadyTime ? 0 : min(failures, 2))
         case .idle, .connecting, .handshaking, .loading, .preparing, .backingOff, .ended:
             return .nothing
         }
