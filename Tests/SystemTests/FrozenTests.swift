@@ -91,7 +91,11 @@ extension SystemTests {
             let watcher = try await stage.watcher()
             let worker = try await stage.worker()
             let cores = ProcessInfo.processInfo.activeProcessorCount
-            let jobs = try await stage.enqueue("Spinning", isFull ? #"{"ms":60000}"# : #"{"ms":5000}"#, count: cores * 2)
+            let jobs = try await stage.enqueue(
+                "Spinning",
+                isFull ? #"{"ms":60000}"# : #"{"ms":5000}"#,
+                count: cores * 2
+            )
             try await stage.ended(jobs, within: .seconds(600))
             try await stage.drained()
             #expect(stage.ledger.started == jobs.count, "none ran twice")

@@ -106,7 +106,9 @@ extension SystemTests {
                 worker.signal(SIGTERM)
                 #expect(try await worker.exit(within: .seconds(20)) == .status(0))
                 #expect(!isAlive(process))
-                #expect(try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts == [job])
+                #expect(
+                    try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts == [job]
+                )
                 #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Shutdown"])
             }
         }

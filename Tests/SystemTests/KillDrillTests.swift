@@ -33,7 +33,9 @@ extension SystemTests.Crashes {
         #expect(report.unexpected == [])
         #expect(report.overlapping == [])
         // At least once: a job that had ended when its worker was killed, and whose end had not been reported, runs again.
-        #expect(report.duplicated.filter { checker.crashes(of: $0) == 0 && stage.unreportedEnds(of: $0, deaths) == 0 } == [])
+        #expect(
+            report.duplicated.filter { checker.crashes(of: $0) == 0 && stage.unreportedEnds(of: $0, deaths) == 0 } == []
+        )
         for job in dead { #expect(try await stage.records.job(job)["crs"] == "4", "dead only after four crashes") }
         #expect(report.recoveries.count > kills / 2, "kills hit running jobs: \(report.recoveries.count)")
         try await stage.checkSettled(jobs)
@@ -63,7 +65,10 @@ extension SystemTests.Crashes {
         try await eventually("the poison is dead") { try await stage.records.dead() == poison }
         supervisor.cancel()
         #expect(stage.ledger.entries.count { $0.job == poison[0] && $0.event == .start } == 4)
-        #expect(try await stage.records.attempts(of: poison[0]).map { $0["err"] } == Array(repeating: "Worker Timeout", count: 4))
+        #expect(
+            try await stage.records.attempts(of: poison[0]).map { $0["err"] }
+                == Array(repeating: "Worker Timeout", count: 4)
+        )
         #expect(try await stage.records.job(poison[0])["end"] == "Dead")
         #expect(watcher.count(of: "its workers vanished too often") == 1)
     }

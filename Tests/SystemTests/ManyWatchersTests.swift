@@ -28,7 +28,10 @@ extension SystemTests {
             try await records.send(
                 running.flatMap { job in
                     [
-                        ["HSET", keys.job(job), "que", "default", "cls", "Instant", "qat", "1", "att", "1", "las", "a-\(job)"],
+                        [
+                            "HSET", keys.job(job), "que", "default", "cls", "Instant", "qat", "1", "att", "1", "las",
+                            "a-\(job)",
+                        ],
                         [
                             "HSET", keys.attempt("a-\(job)"), "sta", "1", "job", job, "wrk", "999999", "que", "default",
                             "nod", "gone-1-00000000", "num", "1",

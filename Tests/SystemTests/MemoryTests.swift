@@ -17,7 +17,11 @@ extension SystemTests {
                 try await stage.ended(try await stage.enqueue("Instant", count: 50))
                 worker?.signal(SIGSTOP)
             }
-            let jobs = try await stage.enqueue("Instant", #"{"pad":"\#(String(repeating: "x", count: 200))"}"#, count: 2000)
+            let jobs = try await stage.enqueue(
+                "Instant",
+                #"{"pad":"\#(String(repeating: "x", count: 200))"}"#,
+                count: 2000
+            )
             let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(1))
             try await stage.records("CONFIG", "SET", "maxmemory", "1mb")
 

@@ -19,7 +19,10 @@ extension SystemTests {
                 let job = UUID().uuidString.lowercased()
                 let time = try await stage.records.send([
                     ["TIME"],
-                    ["HSET", "\(namespace):jobs:\(job)", "que", "high", "cls", "Instant", "arg", #"{"n":1}"#, "qat", "1"],
+                    [
+                        "HSET", "\(namespace):jobs:\(job)", "que", "high", "cls", "Instant", "arg", #"{"n":1}"#, "qat",
+                        "1",
+                    ],
                     ["RPUSH", "\(namespace):ready:high", job],
                 ])[0].texts.compactMap(Int.init)
                 try await stage.ended([job])

@@ -82,7 +82,10 @@ extension SystemTests {
         }
 
         /// Row R5: everybody looks dead, and nobody is.
-        @Test("by a Redis that stands still for longer than --dead-after", arguments: ["sleep", "pause all", "pause write"])
+        @Test(
+            "by a Redis that stands still for longer than --dead-after",
+            arguments: ["sleep", "pause all", "pause write"]
+        )
         func stalls(how: String) async throws {
             let stage = try await Stage(["--enable-debug-command yes"])
             let length = isFull ? 60 : 4

@@ -25,19 +25,25 @@ extension Stage {
         ).map { Set($0.texts) }
         let dead = Set(try await records.dead(queue))
         let (completed, others) = (sets[0], sets[1].union(sets[2]))
-        let twice = sets[0].intersection(sets[1]).union(sets[0].intersection(sets[2])).union(sets[1].intersection(sets[2]))
+        let twice = sets[0].intersection(sets[1]).union(sets[0].intersection(sets[2])).union(
+            sets[1].intersection(sets[2])
+        )
         #expect(twice.isEmpty, "an attempt is in one set", sourceLocation: sourceLocation)
 
         var wrong: [String] = []
         for job in jobs {
             let fields = try await records.job(job)
             let chain = try await chain(of: job)
-            if Int(fields["att"] ?? "") != chain.count { wrong.append("\(job): att \(fields["att"] ?? "–"), \(chain.count) attempts") }
+            if Int(fields["att"] ?? "") != chain.count {
+                wrong.append("\(job): att \(fields["att"] ?? "–"), \(chain.count) attempts")
+            }
             for attempt in chain.dropLast() where !others.contains(attempt) {
                 wrong.append("\(job): attempt \(attempt) before the last neither failed nor ended")
             }
             let hasCompleted = chain.last.map(completed.contains) ?? false
-            if hasCompleted == dead.contains(job) { wrong.append("\(job): completed \(hasCompleted), dead \(!hasCompleted)") }
+            if hasCompleted == dead.contains(job) {
+                wrong.append("\(job): completed \(hasCompleted), dead \(!hasCompleted)")
+            }
         }
         #expect(wrong.prefix(5) == [], "\(wrong.count) jobs are not as they should be", sourceLocation: sourceLocation)
         let empty = try await emptyFields()

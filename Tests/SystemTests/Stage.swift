@@ -45,10 +45,11 @@ final class Stage: Sendable {
     func worker(_ arguments: [String], url: String? = nil, waits: Bool = true) async throws -> Program {
         let program = try Program(
             "test-worker",
-            ["--redis", url ?? server.url, "-n", namespace] + Self.scaled(
-                ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
-                arguments
-            ),
+            ["--redis", url ?? server.url, "-n", namespace]
+                + Self.scaled(
+                    ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
+                    arguments
+                ),
             environment: ledger.environment
         )
         if waits { try await program.logged("Working on") }
@@ -59,12 +60,14 @@ final class Stage: Sendable {
     func watcher(_ arguments: String..., waits: Bool = true) async throws -> Program {
         let program = try Program(
             "bg-watcher",
-            ["--redis", server.url, "-n", namespace] + Self.scaled(
-                [
-                    "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "2", "--grace": "1", "--verbose": nil,
-                ],
-                arguments
-            )
+            ["--redis", server.url, "-n", namespace]
+                + Self.scaled(
+                    [
+                        "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "2", "--grace": "1",
+                        "--verbose": nil,
+                    ],
+                    arguments
+                )
         )
         if waits { try await program.logged("Watching") }
         return program

@@ -16,7 +16,11 @@ extension SystemTests {
             try Program(program.0, program.1 + arguments, environment: environment)
         }
 
-        @Test("worker and watcher refuse to go on with a wrong password, and don't print it", arguments: programs, [true, false])
+        @Test(
+            "worker and watcher refuse to go on with a wrong password, and don't print it",
+            arguments: programs,
+            [true, false]
+        )
         func wrongPassword(program: (String, [String]), inEnvironment: Bool) async throws {
             let server = try await RedisServer.start(options: ["--requirepass", "right-secret"])
             let url = "redis://:wrong-secret@127.0.0.1:\(server.port)"
@@ -42,7 +46,16 @@ extension SystemTests {
         func missingRights(program: (String, [String])) async throws {
             let stage = try await Stage()
             try await stage.records(
-                "ACL", "SETUSER", "limited", "on", ">limited-secret", "~*", "&*", "+@all", "-evalsha", "-client|kill"
+                "ACL",
+                "SETUSER",
+                "limited",
+                "on",
+                ">limited-secret",
+                "~*",
+                "&*",
+                "+@all",
+                "-evalsha",
+                "-client|kill"
             )
             let url = "redis://limited:limited-secret@127.0.0.1:\(stage.server.port)"
             let started = try start(program, [], environment: ["REDIS_URL": url])

@@ -33,7 +33,9 @@ extension SystemTests {
             let later = try await stage.enqueue("Instant")[0]
             worker.signal(SIGTERM)
             #expect(try await worker.exit(within: .seconds(15)) == .status(0))
-            #expect(try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts == [job, later])
+            #expect(
+                try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts == [job, later]
+            )
             let fields = try await stage.records.job(job)
             #expect(fields["ers"] == nil && fields["crs"] == nil && fields["end"] == nil)
             let attempt = try await stage.records.attempts(of: job)
@@ -56,7 +58,10 @@ extension SystemTests {
             #expect(worker.isRunning)
             worker.signal(SIGTERM)
             #expect(try await worker.exit(within: .seconds(10)) == .status(0))
-            #expect(Set(try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts) == Set(jobs))
+            #expect(
+                Set(try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts)
+                    == Set(jobs)
+            )
             #expect(try await stage.records.processing() == [])
         }
 

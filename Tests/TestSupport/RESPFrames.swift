@@ -64,7 +64,9 @@ struct RESPFrames {
 
     /// A number and where the next line begins; nil where there is no whole line, or it is no number.
     private static func number(in view: ByteBufferView, from start: Int) -> (Int, Int)? {
-        guard start <= view.endIndex, let newline = view[start...].firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        guard start <= view.endIndex, let newline = view[start...].firstIndex(of: UInt8(ascii: "\n")) else {
+            return nil
+        }
         let digits = view[start..<max(start, newline - 1)]
         guard let number = Int(String(decoding: digits, as: UTF8.self)) else { return nil }
         return (number, newline + 1)

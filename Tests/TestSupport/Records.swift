@@ -75,7 +75,9 @@ package final class Records: Sendable {
         return chain.reversed()
     }
 
-    package func ready(_ queue: String = "default") async throws -> Int { try await self("LLEN", keys.ready(queue)).int }
+    package func ready(_ queue: String = "default") async throws -> Int {
+        try await self("LLEN", keys.ready(queue)).int
+    }
 
     package func processing(_ queue: String = "default") async throws -> [String] {
         try await self("SMEMBERS", keys.processing(queue)).texts
