@@ -13,10 +13,12 @@ package struct RedisSnapshot: Sendable {
     }
 
     /// What is there, and a sentence for each key that is of a wrong type.
-    package func read() async throws -> (snapshot: StoreSnapshot, faults: [String]) {
+    ///
+    /// - Parameter names: the keys to read, without the namespace; nil: all.
+    package func read(_ names: [String]? = nil) async throws -> (snapshot: StoreSnapshot, faults: [String]) {
         var snapshot = StoreSnapshot()
         var faults: [String] = []
-        let keys = try await keys().sorted()
+        let keys = if let names { names.map { prefix + $0 } } else { try await keys().sorted() }
         for start in stride(from: 0, to: keys.count, by: Self.page) {
             let page = Array(keys[start..<min(start + Self.page, keys.count)])
             let types = try await replies(page.flatMap { [["TYPE", $0], ["PTTL", $0]] })

@@ -56,21 +56,23 @@ package final class RedisStore: Store {
         arguments: Int,
         _ append: (inout Pipeline) -> Void
     ) async throws(BackgroundError) -> RESPValue {
-        for _ in 0..<Self.loads {
-            if let digest = digests.withLock({ $0[script] }) {
-                let reply = try await send(call(script, digest, arguments: arguments, append), session: session)[0]
-                guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT") else { return try reply.orThrow() }
-            }
-            let digest = try await send(loading([script]), session: session)[0].orThrow().text ?? ""
-            remember([script], [digest])
+        if digests.withLock({ $0[script] }) == nil {
+            remember([script], [try await send(loading([script]), session: session)[0].orThrow().text ?? ""])
         }
-        return try await send(call(script, digest(script), arguments: arguments, append), session: session)[0].orThrow()
+        let digest = digests.withLock { $0[script] ?? "" }
+        var pipeline = call(script, digest, arguments: arguments, append)
+        var loads = 0
+        while true {
+            let reply = try await send(pipeline, session: session).last ?? .null
+            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), loads < 10 else {
+                return try reply.orThrow()
+            }
+            // Loaded in the same breath, so that whoever flushes the scripts all the time hardly ever comes between.
+            pipeline = loading([script])
+            pipeline.append(contentsOf: call(script, digest, arguments: arguments, append))
+            loads += 1
+        }
     }
-
-    /// How often a script is loaded for one call: somebody may flush them between loading and calling.
-    private static let loads = 10
-
-    private func digest(_ script: Script) -> String { digests.withLock { $0[script] ?? "" } }
 
     /// The call of a script that is known to have been loaded, as bytes; nil if it has not.
     func call(_ script: Script, arguments: Int, _ append: (inout Pipeline) -> Void) -> Pipeline? {

@@ -51,9 +51,10 @@ public struct CommandFailure: Error, Sendable, Hashable {
         }
     }
 
-    /// The text with the credentials of every URL in it blotted out: a parser repeats what it did not understand.
+    /// The text with the credentials of every URL in it blotted out, since a parser repeats what it did not understand. The
+    /// word `password` itself, as in the advice how to write a URL, stays.
     static func withoutPasswords(_ text: String) -> String {
-        text.replacing(/:\/\/[^@\s]*@/, with: "://***@")
+        text.replacing(/:\/\/(?!(user)?:password@)[^@\s]*@/, with: "://***@")
     }
 }
 

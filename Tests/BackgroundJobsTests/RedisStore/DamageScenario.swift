@@ -1,6 +1,7 @@
 import BackgroundJobs
 import BackgroundJobsTesting
 import BackgroundRedis
+import Foundation
 import TestSupport
 import Testing
 
@@ -19,6 +20,9 @@ struct DamageScenario: Sendable {
         /// Whether an error reply is in the contract: these verbs deal with one queue or one job.
         var mayThrow: Bool { ![.exchange, .adopt, .reap].contains(self) }
     }
+
+    /// Whether everything is tried out (`./cli/test --full`), and not a part of it.
+    static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] != nil
 
     /// Runs `body` with the scenario in a namespace of its own.
     static func with(_ body: (DamageScenario) async throws -> Void) async throws {

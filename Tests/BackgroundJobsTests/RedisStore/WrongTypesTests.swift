@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("Keys of a wrong type", .timeLimit(.minutes(5)))
+@Suite("Keys of a wrong type", .serialized, .timeLimit(.minutes(5)))
 struct WrongTypesTests {
     static let types: [String: [String]] = [
         "string": ["SET", "", "x"], "list": ["RPUSH", "", "x"], "set": ["SADD", "", "x"],
@@ -51,7 +51,7 @@ struct WrongTypesTests {
         DamageScenario.Verb.allCases
     )
     func eachVerb(_ key: Key, _ verb: DamageScenario.Verb) async throws {
-        for (type, command) in Self.types where type != key.type {
+        for (type, command) in Self.wrongTypes(key, verb) {
             try await DamageScenario.with { scenario in
                 let name = "\(scenario.redis.keys.namespace):\(key.name)"
                 _ = try await scenario.redis.send("DEL", name)
@@ -73,6 +73,15 @@ struct WrongTypesTests {
                 }
             }
         }
+    }
+
+    /// All wrong types in a full run, else one, in turn.
+    private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
+        let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        guard !DamageScenario.isFull else { return types }
+        let index =
+            (keys.firstIndex { $0.name == key.name } ?? 0) + (DamageScenario.Verb.allCases.firstIndex(of: verb) ?? 0)
+        return [types[index % types.count]]
     }
 
     /// A trimmed attempt's key goes, whatever it holds.

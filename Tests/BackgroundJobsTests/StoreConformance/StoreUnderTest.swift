@@ -76,20 +76,23 @@ struct StoreUnderTest: Sendable {
 
     // MARK: Looking
 
-    func snapshot() async throws -> StoreSnapshot {
+    /// What is there: all of it, or these keys alone.
+    func snapshot(_ keys: [String]? = nil) async throws -> StoreSnapshot {
         if let memory { return memory.snapshot }
-        let (snapshot, faults) = try await RedisSnapshot(try #require(redis)).read()
+        let (snapshot, faults) = try await RedisSnapshot(try #require(redis)).read(keys)
         #expect(faults == [])
         return snapshot
     }
 
-    func job(_ id: String) async throws -> StoreSnapshot.Record? { try await snapshot().jobs[id] }
-    func attempt(_ id: String) async throws -> StoreSnapshot.Record? { try await snapshot().attempts[id] }
-    func list(_ key: String) async throws -> [String] { try await snapshot().lists[key] ?? [] }
-    func set(_ key: String) async throws -> Set<String> { try await snapshot().sets[key] ?? [] }
-    func ranked(_ key: String) async throws -> [String] { try await snapshot().ranked(key) }
+    func job(_ id: String) async throws -> StoreSnapshot.Record? { try await snapshot(["jobs:\(id)"]).jobs[id] }
+    func attempt(_ id: String) async throws -> StoreSnapshot.Record? {
+        try await snapshot(["attempts:\(id)"]).attempts[id]
+    }
+    func list(_ key: String) async throws -> [String] { try await snapshot([key]).lists[key] ?? [] }
+    func set(_ key: String) async throws -> Set<String> { try await snapshot([key]).sets[key] ?? [] }
+    func ranked(_ key: String) async throws -> [String] { try await snapshot([key]).ranked(key) }
     func counters(_ queue: String = "q") async throws -> [String: Int64] {
-        try await snapshot().counters["stats:\(queue)"] ?? [:]
+        try await snapshot(["stats:\(queue)"]).counters["stats:\(queue)"] ?? [:]
     }
 
     /// The store's time.
