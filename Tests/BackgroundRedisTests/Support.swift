@@ -33,6 +33,8 @@ func withClient<T>(
     _ body: (RedisClient) async throws -> T
 ) async throws -> T {
     var configuration = RedisConfiguration(url: try RedisURL(url))
+    // A machine that is busy with other tests may take long to shake hands.
+    configuration.connectTimeout = .seconds(10)
     configure(&configuration)
     let client = RedisClient(
         configuration,
@@ -52,9 +54,9 @@ func withClient<T>(
     }
 }
 
-/// Waits until something is so, looking every few milliseconds; fails after ten seconds.
+/// Waits until something is so, looking every few milliseconds; fails after half a minute.
 func eventually(_ what: Comment, _ isSo: () async throws -> Bool) async throws {
-    for _ in 0..<2000 {
+    for _ in 0..<6000 {
         if try await isSo() { return }
         try await Task.sleep(for: .milliseconds(5))
     }

@@ -119,7 +119,7 @@ struct TLSTests {
 
     @Test func tlsToAServerWithoutIt() async throws {
         let server = try await RedisServer.start()
-        try await withClient("rediss://127.0.0.1:\(server.port)") { client in
+        try await withClient("rediss://127.0.0.1:\(server.port)", configure: { $0.connectTimeout = .seconds(1) }) { client in
             let error = await #expect(throws: RedisError.self) {
                 try await client.command("PING")
             }

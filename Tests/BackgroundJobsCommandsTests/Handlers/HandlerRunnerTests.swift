@@ -96,7 +96,8 @@ extension Handlers {
                 exit 5
                 """
             try folder.file("Nap", script)
-            #expect(try await outcome(folder, call("Nap"))?.name == "Exit 5")
+            let failure = try await outcome(folder, call("Nap"))
+            #expect(failure?.name == "Exit 5", "\(String(describing: failure?.name))")
             if let process = folder.note("pid").flatMap({ pid_t($0) }) {
                 kill(process, SIGKILL)
             }

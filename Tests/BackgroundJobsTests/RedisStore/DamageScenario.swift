@@ -71,6 +71,8 @@ struct DamageScenario: Sendable {
                 offered: [jobs[4].attempt, jobs[5].attempt, jobs[6].attempt, "fresh"]
             )
             let adopted = try await redis.adopt(adoption, as: Voucher(node: "node-1", client: 8))
+            #expect(adopted.granted.map(\.id).contains("p-run0"))
+            #expect(adopted.verdicts["p-run5-attempt"] == .yours)
             return adopted.verdicts.values.contains { $0 != .yours && $0 != .never } || adopted.granted.count != 3
         case .reap:
             let condemned = jobs.map {
