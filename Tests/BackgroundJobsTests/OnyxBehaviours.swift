@@ -9,6 +9,9 @@ import Testing
 /// 10 of its worker, 5 of its watcher.
 @Suite("Onyx::Background's own behaviours", .timeLimit(.minutes(2)))
 struct OnyxBehaviours {
+    /// What a machine that runs hundreds of tests at once may add to a time.
+    private let slack = Duration.seconds(4)
+
     // MARK: Manager
 
     @Test("manager: an immediate job is a hash without pat, with a readable qat, its queue, class and arguments")
@@ -106,10 +109,12 @@ struct OnyxBehaviours {
     func runs() async throws {
         try await withOnyx { onyx in
             try await onyx.working {
-                try await onyx.manager.enqueue(OnyxJob())
-                let begun = ContinuousClock.now
+                try await onyx.connected("bg-worker:")
+                let job = try await onyx.manager.enqueue(OnyxJob())
                 try await eventually("it has run") { onyx.performed.value == 1 }
-                #expect(begun.duration(to: .now) < .seconds(1))
+                let (fields, attempt) = (try await onyx.records.job(job), try await onyx.records.attempts(of: job)[0])
+                let wait = (Int(attempt["sta"] ?? "") ?? .max) - (Int(fields["qat"] ?? "") ?? 0)
+                #expect(wait < 1000, "in ms, by the server's clock")
             }
         }
     }
@@ -194,7 +199,7 @@ struct OnyxBehaviours {
             let told = ContinuousClock.now
             worker.stop()
             try await running.value
-            #expect(told.duration(to: .now) < .seconds(1))
+            #expect(told.duration(to: .now) < .seconds(1) + slack)
         }
     }
 
@@ -208,7 +213,7 @@ struct OnyxBehaviours {
                     let begun = ContinuousClock.now
                     try await onyx.manager.enqueue(OnyxJob(), in: .seconds(1))
                     try await eventually("it has run") { onyx.performed.value == 1 }
-                    #expect((.seconds(1) ..< .seconds(5)).contains(begun.duration(to: .now)))
+                    #expect((.seconds(1) ..< .seconds(5) + slack).contains(begun.duration(to: .now)))
                 }
             }
         }
@@ -221,7 +226,7 @@ struct OnyxBehaviours {
         try await withGoneWorker { onyx, attempts, gone in
             let failed = Set(try await onyx.records.failed())
             #expect(failed == attempts)
-            #expect(gone.duration(to: .now) < .seconds(3))
+            #expect(gone.duration(to: .now) < .seconds(3) + slack)
         }
     }
 
@@ -253,7 +258,7 @@ struct OnyxBehaviours {
             let told = ContinuousClock.now
             watcher.stop()
             try await running.value
-            #expect(told.duration(to: .now) < .seconds(3))
+            #expect(told.duration(to: .now) < .seconds(3) + slack)
         }
     }
 }
