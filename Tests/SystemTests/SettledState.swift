@@ -46,6 +46,8 @@ extension Stage {
             }
         }
         #expect(wrong.prefix(5) == [], "\(wrong.count) jobs are not as they should be", sourceLocation: sourceLocation)
+        let violations = try await invariantViolations(server, namespace: namespace)
+        #expect(violations.prefix(5) == [], "\(violations.count) violations", sourceLocation: sourceLocation)
         let empty = try await emptyFields()
         #expect(empty.prefix(5) == [], "no field is empty", sourceLocation: sourceLocation)
     }

@@ -48,6 +48,10 @@ struct ConnectionStateMachine {
         case notYet
     }
 
+    /// How many failures a handshake leaves remembered. Watchers take a worker for dead that has no connection for half a
+    /// second, so one whose connections keep breaking must not pause for longer than 200 ms.
+    private static let mostRemembered = 2
+
     private(set) var state = State.idle
     private(set) var hasShakenHands = false
     private let maximumBackoff: Duration
@@ -91,7 +95,7 @@ struct ConnectionStateMachine {
     mutating func prepared() -> Action {
         switch state {
         case .preparing(let failures, _):
-            state = .ready(failures: failures)
+            state = .ready(failures: min(failures, Self.mostRemembered))
             return .open
         case .idle, .connecting, .handshaking, .loading, .ready, .backingOff, .ended:
             return .nothing
