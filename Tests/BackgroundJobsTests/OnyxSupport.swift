@@ -78,7 +78,7 @@ final class Onyx: Sendable {
         )
     }
 
-    func working(_ body: @Sendable () async throws -> Void) async throws {
+    func working(_ body: @escaping @Sendable () async throws -> Void) async throws {
         try await worker().withRunning(body)
     }
 

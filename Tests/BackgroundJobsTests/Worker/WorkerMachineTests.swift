@@ -172,22 +172,40 @@ struct WorkerMachineTests {
         #expect(second.claim.reoffered == first.claim.offered)
     }
 
-    @Test("keeps an end that can't be recorded, and its fiber with it")
+    @Test("keeps an end that can't be recorded, and its fiber with it, and holds up nothing else")
     func damaged() throws {
-        let machine = try linked(fibers: 1)
+        let machine = try linked(fibers: 2)
         let first = try call(machine.next(now: now))
-        _ = machine.answered(first.number, answer([job("a")], short: false), now: now)
+        _ = machine.answered(first.number, answer([job("a"), job("b")], short: false), now: now)
         _ = machine.ended("a", after: 1, as: .completed)
         let second = try call(machine.next(now: now))
-        let reply = Exchange(exceptions: [0: .damaged("completed:high holds a string")])
+        #expect(second.finishes.map(\.attempt) == ["a"])
+        let reply = Exchange(exceptions: [0: .damaged("completed:high holds a string")], isShort: false)
         let settlement = machine.answered(second.number, reply, now: now)
         #expect(settlement.damaged == ["completed:high holds a string"])
-        guard case .sleep(until: let later?) = machine.next(now: now) else {
-            Issue.record("expected a pause")
-            return
-        }
-        let third = try call(machine.next(now: later))
-        #expect(third.finishes.map(\.attempt) == ["a"])
+        #expect(machine.next(now: now) == .sleep(until: now + .seconds(1)), "its fiber is not free")
+
+        _ = machine.ended("b", after: 1, as: .completed)
+        let third = try call(machine.next(now: now))
+        #expect(third.finishes.map(\.attempt) == ["b"])
+        #expect(third.claim.wanted == 1)
+        _ = machine.answered(third.number, answer(), now: now)
+        let again = try call(machine.next(now: now + .seconds(1)))
+        #expect(again.finishes.map(\.attempt) == ["a"])
+    }
+
+    @Test("starts nothing that is claimed or granted while it gives back")
+    func lateAnswer() throws {
+        let machine = try linked()
+        let first = try call(machine.next(now: now))
+        machine.beginRelease()
+        #expect(machine.release { _ in 5 }.isEmpty)
+        #expect(machine.answered(first.number, answer([job("a")]), now: now).start.isEmpty)
+        let second = try call(machine.next(now: now))
+        #expect(second.finishes.map(\.ending) == [.shutdown])
+        #expect(second.claim == .none)
+        _ = machine.answered(second.number, answer(), now: now)
+        #expect(machine.next(now: now) == .end)
     }
 
     @Test("takes at most one suspect at a time")
@@ -249,7 +267,7 @@ struct WorkerMachineTests {
         let first = try call(machine.next(now: now))
         _ = machine.answered(first.number, answer([job("a"), job("b")], short: false), now: now)
         machine.stop()
-        #expect(machine.release { _ in 5 } == ["a", "b"])
+        #expect(machine.release { _ in 5 } == ["b", "a"])
         let second = try call(machine.next(now: now))
         #expect(second.finishes.map(\.ending) == [.shutdown, .shutdown])
         let isOurs = machine.ended("a", after: 9, as: .completed)
@@ -313,5 +331,6 @@ private final class Trace {
         machine.adopted(adopted, session: session, mayHaveRolledBack: mayHaveRolledBack)
     }
     func stop() { machine.stop() }
+    func beginRelease() { machine.beginRelease() }
     func release(after milliseconds: (String) -> Double) -> [String] { machine.release(after: milliseconds) }
 }
