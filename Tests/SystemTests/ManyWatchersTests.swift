@@ -28,7 +28,10 @@ extension SystemTests {
             try await records.send(
                 running.flatMap { job in
                     [
-                        ["HSET", keys.job(job), "que", "default", "cls", "Instant", "qat", "1", "att", "1", "las", "a-\(job)"],
+                        [
+                            "HSET", keys.job(job), "que", "default", "cls", "Instant", "qat", "1", "att", "1", "las",
+                            "a-\(job)",
+                        ],
                         [
                             "HSET", keys.attempt("a-\(job)"), "sta", "1", "job", job, "wrk", "999999", "que", "default",
                             "nod", "gone-1-00000000", "num", "1",
@@ -49,12 +52,16 @@ extension SystemTests {
             for job in running { #expect(try await records("HGET", keys.job(job), "crs").text == "1") }
             let ended = watchers.reduce(0) { $0 + $1.count(of: "Ended an attempt that nobody answers for") }
             #expect(ended == running.count, "each was ended by one watcher")
-            let promoted = watchers.reduce(0) { $0 + promotions(in: $1.log) }
-            #expect(promoted == due.count, "each was promoted by one watcher")
+            let promoted = watchers.flatMap { promotions(in: $0.log) }
+            #expect(promoted.count == due.count, "each was promoted once")
+            #expect(Set(promoted) == Set(due), "each was promoted by one watcher")
         }
 
-        private func promotions(in log: String) -> Int {
-            log.matches(of: /Promoted (\d+) jobs/).reduce(0) { $0 + (Int($1.1) ?? 0) }
+        /// The IDs of the jobs that a watcher says it promoted.
+        private func promotions(in log: String) -> [String] {
+            log.split(separator: "\n").filter { $0.contains("Promoted a job") }.compactMap { line in
+                line.split(separator: " ").first { $0.hasPrefix("job=") }.map { String($0.dropFirst(4)) }
+            }
         }
     }
 }
