@@ -138,19 +138,8 @@ struct Reaper: Sendable {
             }
         }
         let all = workers(in: reply)
-        try await adoptQueues(of: all)
+        try await watch.adoptQueues(of: all)
         return all
-    }
-
-    /// A queue that only the name of a connected worker tells of (`queues` was lost) is watched again.
-    private func adoptQueues(of workers: [ConnectedWorker]) async throws(BackgroundError) {
-        guard watch.options.queues == nil else { return }
-        let known = Set(try await watch.queues())
-        let names = Set(workers.flatMap(\.queues)).subtracting(known)
-        for queue in names {
-            guard (try? Names.checkQueue(queue)) != nil else { continue }
-            try await store.send("SADD", store.keys.queues, queue)
-        }
     }
 
     private func workers(in reply: RESPValue) -> [ConnectedWorker] {

@@ -1,0 +1,112 @@
+import BackgroundRedis
+import Logging
+import NIOPosix
+import TestSupport
+import Testing
+
+@testable import BackgroundJobs
+
+/// A watcher on a real Redis.
+@Suite("Watching", .timeLimit(.minutes(5)))
+struct WatchingTests {
+    private static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    /// A connection with a name of a worker's, which says nothing more.
+    private static func connection(_ server: RedisServer, _ name: String) throws -> RedisClient {
+        RedisClient(
+            RedisConfiguration(url: try RedisURL(server.url), clientName: name, commandTimeout: .seconds(30)),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: quiet
+        )
+    }
+
+    private static func ping(_ client: RedisClient) async throws {
+        var pipeline = Pipeline()
+        pipeline.command("PING")
+        _ = try await client.send(pipeline)
+    }
+
+    /// Runs a watcher that looks twenty times a second while something is done.
+    private static func watching(
+        _ server: RedisServer,
+        keepFailed: Retention = Retention(age: nil, count: nil),
+        _ body: (Records) async throws -> Void
+    ) async throws {
+        let watcher = try Watcher(
+            WatcherOptions(
+                interval: .milliseconds(50),
+                deadAfter: .seconds(3),
+                heartbeat: .seconds(1),
+                grace: .milliseconds(200),
+                secondLook: .milliseconds(100),
+                keepFailed: keepFailed
+            ),
+            redis: RedisOptions(url: server.url),
+            logger: quiet
+        )
+        let records = try Records(url: server.url)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await watcher.run() }
+            do {
+                try await body(records)
+            } catch {
+                watcher.stop()
+                throw error
+            }
+            watcher.stop()
+            try await group.waitForAll()
+        }
+        await records.close()
+    }
+
+    /// A running attempt of a worker that is gone, and a job that is due.
+    private static func leaveBehind(_ records: Records, queue: String) async throws {
+        let keys = records.keys
+        try await records.send([
+            ["HSET", keys.job("run"), "que", queue, "cls", "X", "arg", "{}", "qat", "1", "att", "1", "las", "a"],
+            [
+                "HSET", keys.attempt("a"), "sta", "1", "job", "run", "wrk", "999999", "que", queue, "nod",
+                "gone-1-00000000", "num", "1",
+            ],
+            ["SADD", keys.processing(queue), "a"],
+            ["HSET", keys.job("due"), "que", queue, "cls", "X", "arg", "{}", "qat", "1"],
+            ["ZADD", keys.scheduled(queue), "1", "due"],
+        ])
+    }
+
+    enum Loss: CaseIterable { case wrongType, missing }
+
+    @Test("goes on with the queues of connected workers where `queues` is damaged or lost", arguments: Loss.allCases)
+    func queuesLost(_ loss: Loss) async throws {
+        let server = try await RedisServer.start()
+        let worker = try Self.connection(server, "bg-worker:here-1-00000000:10:q")
+        try await Self.ping(worker)
+        if loss == .wrongType { _ = try await server.command("SET", "bg:queues", "x") }
+        try await Self.watching(server) { records in
+            try await Self.leaveBehind(records, queue: "q")
+            try await eventually("both are moved") {
+                Set(try await records("LRANGE", records.keys.ready("q"), "0", "-1").texts) == ["run", "due"]
+            }
+            let expected = loss == .wrongType ? "string" : "set"
+            #expect(try await records("TYPE", records.keys.queues).text == expected)
+        }
+        await worker.close()
+        await server.stop()
+    }
+
+    @Test("goes on with the queues it knows when `queues` becomes damaged")
+    func queuesDamagedLater() async throws {
+        let server = try await RedisServer.start()
+        _ = try await server.command("SADD", "bg:queues", "q")
+        _ = try await server.command("ZADD", "bg:scheduled:q", "1", "first")
+        _ = try await server.command("HSET", "bg:jobs:first", "que", "q", "cls", "X", "arg", "{}", "qat", "1")
+        try await Self.watching(server) { records in
+            try await eventually("it knows the queue") { try await records("LLEN", records.keys.ready("q")).int == 1 }
+            try await records("DEL", records.keys.queues)
+            try await records("SET", records.keys.queues, "x")
+            try await Self.leaveBehind(records, queue: "q")
+            try await eventually("both are moved") { try await records("LLEN", records.keys.ready("q")).int == 3 }
+        }
+        await server.stop()
+    }
+}
