@@ -14,7 +14,12 @@ struct WatchingTests {
     /// A connection with a name of a worker's, which says nothing more.
     private static func connection(_ server: RedisServer, _ name: String) throws -> RedisClient {
         RedisClient(
-            RedisConfiguration(url: try RedisURL(server.url), clientName: name, commandTimeout: .seconds(30)),
+            RedisConfiguration(
+                url: try RedisURL(server.url),
+                clientName: name,
+                commandTimeout: .seconds(30),
+                heartbeatInterval: .seconds(600)
+            ),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: quiet
         )
@@ -107,6 +112,24 @@ struct WatchingTests {
             try await Self.leaveBehind(records, queue: "q")
             try await eventually("both are moved") { try await records("LLEN", records.keys.ready("q")).int == 3 }
         }
+        await server.stop()
+    }
+
+    @Test("ends a silent connection of a worker that vouches for nothing")
+    func silentConnections() async throws {
+        let server = try await RedisServer.start()
+        let silent = try Self.connection(server, "bg-worker:here-1-00000000:10:q")
+        let waiting = try Self.connection(server, "bg-worker-wait:here-1-00000000")
+        let other = try Self.connection(server, "other-worker:here-1-00000000:10:q")
+        for client in [silent, waiting, other] { try await Self.ping(client) }
+        let before = [silent, waiting, other].map { $0.session?.number }
+        try await Self.watching(server) { _ in
+            try await eventually("both are ended") {
+                zip([silent, waiting], before).allSatisfy { $0.session?.number != $1 }
+            }
+            #expect(other.session?.number == before[2])
+        }
+        for client in [silent, waiting, other] { await client.close() }
         await server.stop()
     }
 }
