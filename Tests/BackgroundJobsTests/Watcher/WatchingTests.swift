@@ -132,4 +132,48 @@ struct WatchingTests {
         for client in [silent, waiting, other] { await client.close() }
         await server.stop()
     }
+
+    @Test("looks through the attempts that dead jobs keep once, not at every look")
+    func deadJobsAreTrimmedCheaply() async throws {
+        let server = try await RedisServer.start()
+        let keep = Retention(age: .seconds(60), count: nil)
+        try await Self.watching(server, keepFailed: keep) { records in
+            let keys = records.keys
+            let dead = (0..<1000).map { "d\($0)" }
+            try await records.send(
+                dead.flatMap { job in
+                    [
+                        ["HSET", keys.job(job), "que", "q", "cls", "X", "las", "a-\(job)", "end", "Dead"],
+                        ["HSET", keys.attempt("a-\(job)"), "job", job, "que", "q"],
+                    ]
+                } + [["ZADD", keys.failed("q")] + dead.flatMap { ["1", "a-\($0)"] }]
+            )
+            try await records("SADD", keys.queues, "q")
+            try await eventually("they were looked at") { try await Self.calls(records, "hmget") >= dead.count }
+            let looks = try await Self.calls(records, "evalsha")
+            let looked = try await Self.calls(records, "hmget")
+            try await eventually("many more looks") { try await Self.calls(records, "evalsha") >= looks + 200 }
+            #expect(try await Self.calls(records, "hmget") - looked < dead.count)
+            #expect(try await records("ZCARD", keys.failed("q")).int == dead.count)
+
+            // What may go behind them goes at once.
+            try await records.send([
+                ["HSET", keys.job("x"), "que", "q", "cls", "X", "las", "second", "end", "Completed"],
+                ["HSET", keys.attempt("first"), "job", "x", "que", "q"],
+                ["ZADD", keys.failed("q"), "2", "first"],
+            ])
+            try await eventually("it is removed", within: .seconds(20)) {
+                try await records("EXISTS", keys.attempt("first")).int == 0
+            }
+            #expect(try await records("ZCARD", keys.failed("q")).int == dead.count)
+        }
+        await server.stop()
+    }
+
+    /// How often the server has carried out a command.
+    private static func calls(_ records: Records, _ command: String) async throws -> Int {
+        let info = try await records("INFO", "commandstats").text ?? ""
+        guard let match = info.firstRange(of: "cmdstat_\(command):calls=") else { return 0 }
+        return Int(info[match.upperBound...].prefix { $0.isNumber }) ?? 0
+    }
 }
