@@ -50,7 +50,6 @@ package struct Judge: Sendable {
     }
 
     private struct Watched {
-        var queue: String
         /// nil: the hash is missing or lacks something.
         var record: Record?
         var unreadableSince: Instant?
@@ -60,7 +59,8 @@ package struct Judge: Sendable {
 
     private let limits: Limits
     private let namespace: String
-    private var watched: [String: Watched] = [:]
+    /// By queue, then by attempt.
+    private var watched: [String: [String: Watched]] = [:]
     private var facts: ServerFacts?
     private var factsAt: Instant?
     private var lastLook: Instant?
@@ -88,11 +88,15 @@ package struct Judge: Sendable {
         } else {
             judgesFrom = now + limits.grace
         }
-        if let lastLook, lastLook.duration(to: now) > max(limits.interval * 3, .seconds(2)) {
-            judgesFrom = now + limits.grace
-        }
+        notePause(now)
         facts = new
         factsAt = now
+    }
+
+    /// A pause since the last finished look puts the judgement off, between two looks as within one.
+    private mutating func notePause(_ now: Instant) {
+        guard let since = lastLook ?? factsAt else { return }
+        if since.duration(to: now) > max(limits.interval * 3, .seconds(2)) { judgesFrom = now + limits.grace }
     }
 
     /// A script was refused (LOADING and the like); looks in which that happens do not count.
@@ -110,7 +114,8 @@ package struct Judge: Sendable {
     }
 
     /// Whether anybody may be judged now.
-    package func mayJudge(now: Instant) -> Bool {
+    package mutating func mayJudge(now: Instant) -> Bool {
+        notePause(now)
         guard let facts, facts.isMaster, !scriptsRefused, let judgesFrom else { return false }
         return now >= judgesFrom
     }
@@ -119,42 +124,42 @@ package struct Judge: Sendable {
 
     /// The attempts in `processing` of a queue; returns those whose hashes have to be read.
     package mutating func see(_ attempts: Set<String>, in queue: String) -> [String] {
-        for (attempt, seen) in watched where seen.queue == queue && !attempts.contains(attempt) {
-            watched[attempt] = nil
-        }
-        return attempts.filter { watched[$0]?.record == nil }
+        let before = watched[queue] ?? [:]
+        for attempt in before.keys where !attempts.contains(attempt) { watched[queue]?[attempt] = nil }
+        return attempts.filter { before[$0]?.record == nil }
     }
 
     /// Queues that are watched no more.
     package mutating func keep(queues: Set<String>) {
-        watched = watched.filter { queues.contains($0.value.queue) }
+        watched = watched.filter { queues.contains($0.key) }
     }
 
     /// What the hash of an attempt says; nil: nothing readable.
     package mutating func read(_ attempt: String, in queue: String, _ record: Record?, now: Instant) {
-        var seen = watched[attempt] ?? Watched(queue: queue)
+        var seen = watched[queue]?[attempt] ?? Watched()
         if seen.record != record {
             // Another connection vouches for it now: what was noticed of the former one is void.
             seen.goneSince = nil
             seen.disownedSince = nil
         }
-        seen.queue = queue
         seen.record = record
         seen.unreadableSince = record == nil ? seen.unreadableSince ?? now : nil
-        watched[attempt] = seen
+        watched[queue, default: [:]][attempt] = seen
     }
 
     /// The client IDs that vouch for something.
-    package var vouchers: Set<String> { Set(watched.values.compactMap { $0.record?.client }) }
+    package var vouchers: Set<String> { Set(watched.values.flatMap { $0.values.compactMap { $0.record?.client } }) }
 
-    package var count: Int { watched.count }
+    package var count: Int { watched.values.reduce(0) { $0 + $1.count } }
 
     /// The attempts whose `wrk`, by this list of just those IDs, is no connection of their node: their hashes are to be
     /// read again, and the whole list is needed.
     package func missing(_ listed: [Int64: ConnectedWorker]) -> [(attempt: String, queue: String)] {
-        watched.compactMap { attempt, seen in
-            guard let record = seen.record, !isVouched(record, listed) else { return nil }
-            return (attempt, seen.queue)
+        watched.flatMap { queue, attempts in
+            attempts.compactMap { attempt, seen in
+                guard let record = seen.record, !isVouched(record, listed) else { return nil }
+                return (attempt, queue)
+            }
         }
     }
 
@@ -185,31 +190,31 @@ package struct Judge: Sendable {
         now: Instant
     ) -> Verdicts {
         var verdicts = Verdicts()
-        guard mayJudge(now: now) else {
-            for attempt in watched.keys {
-                watched[attempt]?.goneSince = nil
-                watched[attempt]?.disownedSince = nil
-            }
-            return verdicts
-        }
+        let mayJudge = mayJudge(now: now)
         var silent: Set<Int64> = []
-        for (attempt, seen) in watched {
-            guard let record = seen.record else {
-                condemnUnreadable(attempt, seen, now, &verdicts)
-                continue
-            }
-            if let id = Int64(record.client), let worker = listed[id], worker.node == record.node {
-                watched[attempt]?.goneSince = nil
-                watched[attempt]?.disownedSince = nil
-                if .seconds(worker.idle) > limits.deadAfter {
-                    silent.insert(id)
-                    verdicts.condemned.append(condemned(attempt, seen.queue, record))
+        for (queue, attempts) in watched {
+            for (attempt, seen) in attempts {
+                let place = Place(queue: queue, attempt: attempt)
+                guard mayJudge else {
+                    clear(place, seen)
+                    continue
                 }
-            } else if let liveNodes {
-                if liveNodes.contains(record.node) {
-                    judgeDisowned(attempt, seen, record, now, &verdicts)
-                } else {
-                    judgeGone(attempt, seen, record, now, &verdicts)
+                guard let record = seen.record else {
+                    condemnUnreadable(place, seen, now, &verdicts)
+                    continue
+                }
+                if let id = Int64(record.client), let worker = listed[id], worker.node == record.node {
+                    clear(place, seen)
+                    if .seconds(worker.idle) > limits.deadAfter {
+                        silent.insert(id)
+                        verdicts.condemned.append(condemned(place, record))
+                    }
+                } else if let liveNodes {
+                    if liveNodes.contains(record.node) {
+                        judgeDisowned(place, seen, record, now, &verdicts)
+                    } else {
+                        judgeGone(place, seen, record, now, &verdicts)
+                    }
                 }
             }
         }
@@ -217,54 +222,66 @@ package struct Judge: Sendable {
         return verdicts
     }
 
+    private struct Place {
+        var queue: String
+        var attempt: String
+    }
+
+    /// Nothing is amiss, or nobody can tell: what was noticed before is void.
+    private mutating func clear(_ place: Place, _ seen: Watched) {
+        guard seen.goneSince != nil || seen.disownedSince != nil else { return }
+        watched[place.queue]?[place.attempt]?.goneSince = nil
+        watched[place.queue]?[place.attempt]?.disownedSince = nil
+    }
+
     private mutating func judgeGone(
-        _ attempt: String,
+        _ place: Place,
         _ seen: Watched,
         _ record: Record,
         _ now: Instant,
         _ verdicts: inout Verdicts
     ) {
         let wait = record.isAtMostOnce ? max(limits.grace, limits.secondLook) : limits.secondLook
-        watched[attempt]?.disownedSince = nil
+        watched[place.queue]?[place.attempt]?.disownedSince = nil
         guard let since = seen.goneSince else {
-            watched[attempt]?.goneSince = now
+            watched[place.queue]?[place.attempt]?.goneSince = now
             verdicts.lookAgain = min(verdicts.lookAgain ?? wait, wait)
             return
         }
         let left = wait - since.duration(to: now)
         if left <= .zero {
-            verdicts.condemned.append(condemned(attempt, seen.queue, record))
+            verdicts.condemned.append(condemned(place, record))
         } else {
             verdicts.lookAgain = min(verdicts.lookAgain ?? left, left)
         }
     }
 
     private mutating func judgeDisowned(
-        _ attempt: String,
+        _ place: Place,
         _ seen: Watched,
         _ record: Record,
         _ now: Instant,
         _ verdicts: inout Verdicts
     ) {
-        watched[attempt]?.goneSince = nil
+        watched[place.queue]?[place.attempt]?.goneSince = nil
         guard let since = seen.disownedSince else {
-            watched[attempt]?.disownedSince = now
+            watched[place.queue]?[place.attempt]?.disownedSince = now
             return
         }
         if since.duration(to: now) > limits.grace {
-            verdicts.condemned.append(condemned(attempt, seen.queue, record))
+            verdicts.condemned.append(condemned(place, record))
         }
     }
 
-    private func condemnUnreadable(_ attempt: String, _ seen: Watched, _ now: Instant, _ verdicts: inout Verdicts) {
+    private func condemnUnreadable(_ place: Place, _ seen: Watched, _ now: Instant, _ verdicts: inout Verdicts) {
         guard let since = seen.unreadableSince, since.duration(to: now) > limits.grace else { return }
-        verdicts.condemned.append(Condemned(queue: seen.queue, attempt: attempt, judgement: .unreadable))
+        verdicts.condemned.append(Condemned(queue: place.queue, attempt: place.attempt, judgement: .unreadable))
     }
 
-    private func condemned(_ attempt: String, _ queue: String, _ record: Record) -> Condemned {
+    private func condemned(_ place: Place, _ record: Record) -> Condemned {
         Condemned(
-            queue: queue,
-            attempt: attempt,
+            queue: place.queue,
+            attempt: place.attempt,
             judgement: .gone(client: record.client, node: record.node, adoptions: record.adoptions)
         )
     }

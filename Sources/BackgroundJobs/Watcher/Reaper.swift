@@ -54,7 +54,7 @@ struct Reaper: Sendable {
             for (queue, attempts) in Dictionary(grouping: missing, by: \.queue) {
                 try await read(attempts.map(\.attempt), in: queue, &judge)
             }
-            let all = try await survey(mayEnd: judge.mayJudge(now: .now))
+            let all = try await survey(ending: judge.mayJudge(now: .now), besides: judge.vouchers)
             listed = Dictionary(all.map { ($0.client, $0) }, uniquingKeysWith: { first, _ in first })
             liveNodes = Set(all.map(\.node))
         }
@@ -126,31 +126,24 @@ struct Reaper: Sendable {
         return listed
     }
 
-    /// The whole list. Silent connections of live nodes other than those that vouch for attempts are ended on the way.
-    private func survey(mayEnd: Bool) async throws(BackgroundError) -> [ConnectedWorker] {
+    /// The whole list. Silent connections other than those that vouch for attempts are only ended, if they may be; of
+    /// the vouching ones the judge decides.
+    private func survey(ending: Bool, besides vouchers: Set<String>) async throws(BackgroundError) -> [ConnectedWorker]
+    {
         let reply = try await store.send("CLIENT", "LIST")
-        let waiting = ClientName.waitingPrefix(watch.namespace)
-        if mayEnd {
-            for client in clients(in: reply) where client.name.hasPrefix(waiting) {
-                guard .seconds(client.idle) > watch.options.deadAfter else { continue }
+        if ending {
+            let prefixes = [ClientName.waitingPrefix(watch.namespace), ClientName.workerPrefix(watch.namespace)]
+            for client in clients(in: reply) where prefixes.contains(where: client.name.hasPrefix) {
+                guard .seconds(client.idle) > watch.options.deadAfter, !vouchers.contains("\(client.id)") else {
+                    continue
+                }
                 try await store.send("CLIENT", "KILL", "ID", "\(client.id)")
-                watch.logger.info("Ended a silent waiting connection, client \(client.id)")
+                watch.logger.info("Ended a silent connection of a worker, client \(client.id), \(client.name)")
             }
         }
         let all = workers(in: reply)
-        try await adoptQueues(of: all)
+        try await watch.adoptQueues(of: all)
         return all
-    }
-
-    /// A queue that only the name of a connected worker tells of (`queues` was lost) is watched again.
-    private func adoptQueues(of workers: [ConnectedWorker]) async throws(BackgroundError) {
-        guard watch.options.queues == nil else { return }
-        let known = Set(try await watch.queues())
-        let names = Set(workers.flatMap(\.queues)).subtracting(known)
-        for queue in names {
-            guard (try? Names.checkQueue(queue)) != nil else { continue }
-            try await store.send("SADD", store.keys.queues, queue)
-        }
     }
 
     private func workers(in reply: RESPValue) -> [ConnectedWorker] {

@@ -6,31 +6,55 @@ struct Trimmer: Sendable {
 
     let watch: Watch
 
+    private typealias Places = [TrimmedSet: [String: TrimPlace]]
+
     func run() async {
+        var places: Places = [:]
         await watch.every("trim") { () async throws(BackgroundError) -> Duration? in
             let queues = try await watch.queues()
             for set in TrimmedSet.allCases {
                 let keep = watch.options.retention(of: set)
                 guard keep.age != nil || keep.count != nil else { continue }
                 try await watch.forEach(queues, "trim") { queue throws(BackgroundError) in
-                    try await trim(set, of: queue, keep: keep)
+                    let removed = try await trim(set, of: queue, keep: keep, &places)
+                    // A dead job takes its attempts along, and they stand in the sets of any queue.
+                    if set == .dead, removed > 0 { Self.change(&places) }
                 }
             }
             return nil
         }
     }
 
-    private func trim(_ set: TrimmedSet, of queue: String, keep: Retention) async throws(BackgroundError) {
+    private static func change(_ places: inout Places) {
+        for set in places.keys {
+            places[set] = places[set]?.mapValues { place in
+                var place = place
+                place.change()
+                return place
+            }
+        }
+    }
+
+    /// Removes what may go; returns how many.
+    private func trim(
+        _ set: TrimmedSet,
+        of queue: String,
+        keep: Retention,
+        _ places: inout Places
+    ) async throws(BackgroundError) -> Int {
+        var place = places[set]?[queue] ?? TrimPlace(now: .now)
         var removed = 0
-        var rank = 0
+        var rank = place.begin(now: .now)
         while !Task.isCancelled {
             let trimmed = try await watch.store.trim(set, of: queue, keep: keep, limit: Self.step, from: rank)
             removed += trimmed.removed
-            rank += trimmed.kept
+            rank = place.looked(from: rank, trimmed)
             guard trimmed.hasMore else { break }
         }
+        places[set, default: [:]][queue] = place
         if removed > 0 {
             watch.logger.debug("Trimmed \(removed) of \(set.rawValue)", metadata: [LogKey.queue: "\(queue)"])
         }
+        return removed
     }
 }

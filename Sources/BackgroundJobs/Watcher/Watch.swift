@@ -10,20 +10,49 @@ struct Watch: Sendable {
     let database: Int
     let logger: Logger
     let notices = NoticeLog()
+    let known = KnownQueues()
 
-    /// The queues to look after at present.
+    /// The queues to look after at present. Where `queues` was lost or is of a wrong type, those known from elsewhere.
     func queues() async throws(BackgroundError) -> [String] {
         if let queues = options.queues { return queues }
-        let members = try await store.send("SMEMBERS", store.keys.queues).array ?? []
-        return members.compactMap(\.text).filter { name in
-            do throws(BackgroundError) {
-                try Names.checkQueue(name)
-                return true
-            } catch {
-                notices.log("queues", error.message) { logger.error("A member of queues is no queue: \($0)") }
-                return false
+        do throws(BackgroundError) {
+            let members = try await store.send("SMEMBERS", store.keys.queues).array ?? []
+            known.stored(Set(members.compactMap(\.text).filter(isQueue)))
+        } catch {
+            guard error.isWrongType else { throw error }
+            known.stored(nil)
+            notices.log("queues", error.message) {
+                logger.error("The names of queues are known from connected workers alone: \($0)")
             }
-        }.sorted()
+        }
+        return known.all
+    }
+
+    /// A queue that the name of a connected worker tells of is watched, and stands in `queues` again if that was lost.
+    func adoptQueues(of workers: [ConnectedWorker]) async throws(BackgroundError) {
+        guard options.queues == nil else { return }
+        let names = Set(workers.flatMap(\.queues)).filter { (try? Names.checkQueue($0)) != nil }
+        let missing = known.taken(names)
+        guard !missing.isEmpty else { return }
+        do throws(BackgroundError) {
+            var pipeline = Pipeline()
+            pipeline.command(["SADD", store.keys.queues] + missing.sorted())
+            _ = try await store.send(pipeline)[0].orThrow()
+        } catch {
+            // For others to find; this watcher knows them, so it goes on if Redis refuses.
+            guard (error.cause as? RedisError)?.serverCode != nil else { throw error }
+            notices.log("queues", error.message) { logger.warning("Could not add to queues: \($0)") }
+        }
+    }
+
+    private func isQueue(_ name: String) -> Bool {
+        do throws(BackgroundError) {
+            try Names.checkQueue(name)
+            return true
+        } catch {
+            notices.log("queues", error.message) { logger.error("A member of queues is no queue: \($0)") }
+            return false
+        }
     }
 
     /// Carries a duty out again and again until the task is cancelled. What goes wrong is said and tried again: a duty
@@ -56,9 +85,7 @@ struct Watch: Sendable {
             do {
                 try await body(queue)
             } catch {
-                guard error.code == .refused, (error.cause as? RedisError)?.serverCode == "WRONGTYPE" else {
-                    throw error
-                }
+                guard error.isWrongType else { throw error }
                 notices.log(queue, error.message) {
                     logger.error("Could not \(name): \($0)", metadata: [LogKey.queue: "\(queue)"])
                 }

@@ -28,7 +28,8 @@ struct JudgeTests {
         func look(
             _ listed: [ConnectedWorker] = [],
             record: Judge.Record?,
-            refused: Bool = false
+            refused: Bool = false,
+            pause: Double = 0
         ) -> Judge.Verdicts {
             let time = Int64(seconds * 1000) + serverOffset
             judge.beginLook(.init(session: session, runID: runID, isMaster: isMaster, time: time), now: now)
@@ -37,6 +38,7 @@ struct JudgeTests {
                 return Judge.Verdicts()
             }
             for attempt in judge.see(["x"], in: "q") { judge.read(attempt, in: "q", record, now: now) }
+            seconds += pause
             let byID = Dictionary(uniqueKeysWithValues: listed.map { ($0.client, $0) })
             for missing in judge.missing(byID) { judge.read(missing.attempt, in: "q", record, now: now) }
             let verdicts = judge.judge(byID, liveNodes: Set(listed.map(\.node)), now: now)
@@ -188,6 +190,46 @@ struct JudgeTests {
         _ = scene.look(record: record)
         scene.seconds += 0.5
         #expect(scene.look(record: record).condemned == condemned(record))
+    }
+
+    @Test("judges nobody at a look that stood still, nor for the grace after it")
+    func pauseWithinLook() {
+        let scene = Scene()
+        scene.settle(record)
+        // While the watcher stood still, the server took the silence of a worker that stood still with it for death.
+        let silent = [Self.worker(idle: 31)]
+        #expect(scene.look(silent, record: record, pause: 2.5) == Judge.Verdicts())
+        for _ in 0..<6 {
+            scene.seconds += 0.9
+            #expect(scene.look(silent, record: record) == Judge.Verdicts())
+        }
+        scene.seconds += 0.9
+        #expect(scene.look(silent, record: record).condemned == condemned(record))
+    }
+
+    @Test("counts a pause within its first look too")
+    func pauseWithinFirstLook() {
+        let scene = Scene()
+        let silent = [Self.worker(idle: 31)]
+        #expect(scene.look(silent, record: record, pause: 6.5) == Judge.Verdicts())
+    }
+
+    @Test("keeps the attempts of one queue apart from those of another")
+    func queues() {
+        let scene = Scene()
+        let now = scene.now
+        for queue in ["q", "r"] {
+            for attempt in scene.judge.see(["x", "y"], in: queue) {
+                scene.judge.read(attempt, in: queue, record, now: now)
+            }
+        }
+        #expect(scene.judge.count == 4)
+        #expect(scene.judge.see(["x"], in: "q").isEmpty)
+        #expect(scene.judge.see(["x", "y", "z"], in: "r") == ["z"])
+        #expect(scene.judge.count == 3)
+        #expect(scene.judge.missing([:]).map { $0.queue + $0.attempt }.sorted() == ["qx", "rx", "ry"])
+        scene.judge.keep(queues: ["q"])
+        #expect(scene.judge.count == 1)
     }
 
     @Test("judges nobody on a replica")
