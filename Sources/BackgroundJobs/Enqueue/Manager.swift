@@ -12,7 +12,8 @@ import NIOPosix
 /// ```
 ///
 /// One manager serves a whole process: calls from many tasks share one connection and its round trips. It connects at
-/// the first call. A call throws within ``RedisOptions/connectTimeout`` when there is no Redis; it has then written nothing.
+/// the first call. A call waits about ``RedisOptions/connectTimeout`` for a Redis that is away, as one is that is restarted;
+/// when it then throws `unavailable`, it has written nothing.
 public final class Manager: Sendable {
     private let client: RedisClient
     private let store: any Store
@@ -39,7 +40,7 @@ public final class Manager: Sendable {
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: logger
         )
-        store = RedisStore(client: client, namespace: redis.namespace)
+        store = RedisStore(client: client, namespace: redis.namespace, patience: redis.connectTimeout)
         self.maximumArguments = maximumArguments
     }
 
