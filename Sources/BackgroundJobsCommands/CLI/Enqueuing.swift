@@ -1,7 +1,7 @@
 import BackgroundJobs
 import Foundation
 
-/// Enqueues jobs of one class in transactions of a thousand, and prints the IDs of each as soon as it is done, so that any
+/// Enqueues jobs of one class, up to a thousand in one call, and prints the IDs of each as soon as it is done, so that any
 /// number of jobs takes no more memory than these.
 struct Enqueuing {
     static let maximumDepth = 64
