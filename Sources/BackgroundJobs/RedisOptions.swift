@@ -12,7 +12,7 @@ public struct RedisOptions: Sendable {
     public var tlsCertificateFile: String?
     /// PEM file of the client's private key.
     public var tlsKeyFile: String?
-    /// How long connecting may take, and how long a call waits for a connection before it throws.
+    /// How long connecting may take, the handshake included, and how long enqueuing waits for a connection before it throws.
     public var connectTimeout: Duration
 
     /// Makes options.

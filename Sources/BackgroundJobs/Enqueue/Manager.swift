@@ -12,7 +12,8 @@ import NIOPosix
 /// ```
 ///
 /// One manager serves a whole process: calls from many tasks share one connection and its round trips. It connects at
-/// the first call. A call throws within ``RedisOptions/connectTimeout`` when there is no Redis; it has then written nothing.
+/// the first call. A call waits about ``RedisOptions/connectTimeout`` for a Redis that is away, as one is that is restarted;
+/// when it then throws `unavailable`, it has written nothing.
 public final class Manager: Sendable {
     private let client: RedisClient
     private let store: any Store
@@ -39,7 +40,7 @@ public final class Manager: Sendable {
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: logger
         )
-        store = RedisStore(client: client, namespace: redis.namespace)
+        store = RedisStore(client: client, namespace: redis.namespace, patience: redis.connectTimeout)
         self.maximumArguments = maximumArguments
     }
 
@@ -94,10 +95,10 @@ public final class Manager: Sendable {
         return try await enqueue([job])[0]
     }
 
-    /// Enqueues any number of jobs, a thousand in one transaction.
+    /// Enqueues any number of jobs, in transactions of up to a thousand jobs and 4 MiB of arguments.
     ///
     /// - Parameters:
-    ///   - jobs: the jobs; a sequence of any length, of which a thousand at a time are held.
+    ///   - jobs: the jobs; a sequence of any length, of which those of one transaction at a time are held.
     ///   - delay: how long from now they are to run.
     ///   - time: when they are to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
@@ -113,7 +114,7 @@ public final class Manager: Sendable {
         try await enqueueAll(jobs.lazy.map { try self.newJob($0, in: delay, at: time, queue: queue, id: nil) })
     }
 
-    /// Enqueues any number of jobs by class name, a thousand in one transaction.
+    /// Enqueues any number of jobs by class name, in transactions of up to a thousand jobs and 4 MiB of arguments.
     ///
     /// - Parameters:
     ///   - className: the class name of all of them.
@@ -205,18 +206,24 @@ public final class Manager: Sendable {
         return jobs.map(\.id)
     }
 
-    private static let chunk = 1000
+    /// What one transaction holds at most: as long as it runs nobody else is served, and Redis holds it in memory until EXEC.
+    private static let chunkCount = 1000
+    private static let chunkBytes = 4 << 20
 
     private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [String] {
         var ids: [String] = []
         var chunk: [NewJob] = []
+        var bytes = 0
         do {
             for job in jobs {
-                chunk.append(try job.get())
-                if chunk.count == Self.chunk {
+                let job = try job.get()
+                if chunk.count == Self.chunkCount || !chunk.isEmpty && bytes + job.arguments.count > Self.chunkBytes {
                     ids += try await enqueue(chunk)
                     chunk.removeAll(keepingCapacity: true)
+                    bytes = 0
                 }
+                chunk.append(job)
+                bytes += job.arguments.count
             }
             if !chunk.isEmpty { ids += try await enqueue(chunk) }
         } catch {

@@ -23,7 +23,7 @@ extension Inspector {
         let clients = try await clients()
         let names: [String]
         if let queues { names = queues } else { names = try await knownQueues(clients) }
-        let now = try await serverTime()
+        let now = try await store.send("TIME").serverTime()
         var status = SystemStatus(time: Date(milliseconds: now), watchers: clients.watchers, queues: [])
         for start in stride(from: 0, to: names.count, by: Self.chunk) {
             let chunk = names[start..<min(start + Self.chunk, names.count)]
@@ -43,7 +43,7 @@ extension Inspector {
         _ workers: [WorkerRecord]
     ) async throws(BackgroundError) -> [QueueStatus] {
         // Asked again each time, since "within the last second" is as exact as this.
-        let now = try await serverTime()
+        let now = try await store.send("TIME").serverTime()
         var pipeline = Pipeline()
         for name in names { QueueFigures.append(name, keys, now: now, to: &pipeline) }
         let replies = try await read(pipeline)
@@ -77,14 +77,6 @@ extension Inspector {
             guard let since = times.filter({ $0 <= now }).max() else { continue }
             figures[index].status.oldestReadyAge = .milliseconds(now - since)
         }
-    }
-
-    private func serverTime() async throws(BackgroundError) -> Int64 {
-        let reply = try await store.send("TIME").array ?? []
-        guard reply.count == 2, let seconds = reply[0].int, let micros = reply[1].int else {
-            throw BackgroundError(.damaged, "Redis answered TIME with something that is no time.")
-        }
-        return seconds * 1000 + micros / 1000
     }
 }
 

@@ -16,7 +16,8 @@ package struct Preflight: Sendable {
     }
 
     /// Waits for Redis, then checks version, role, eviction, persistence, cluster, the protocol's version, and whether the
-    /// user may do what it must.
+    /// user may do what it must. A Redis that does not answer for now (it loads, is busy, goes away) is asked again; only one
+    /// that can't be worked with as it is ends this.
     ///
     /// - Parameters:
     ///   - rights: what the user must be allowed to do.
@@ -34,13 +35,31 @@ package struct Preflight: Sendable {
             } catch {
                 throw BackgroundError(error)
             }
-            try await checkServer(store, allowsEviction: allowsEviction)
-            try await checkRights(store, rights)
+            try await untilAnswered {
+                try await checkServer(store, allowsEviction: allowsEviction)
+                try await checkRights(store, rights)
+            }
         } catch {
             await client.close()
             throw error
         }
         await client.close()
+    }
+
+    private func untilAnswered(_ look: () async throws -> Void) async throws {
+        let notices = NoticeLog()
+        var pause = 0.1
+        while true {
+            do {
+                return try await look()
+            } catch let error as BackgroundError
+                where [.refused, .unavailable, .unknownFate].contains(error.code) && !Task.isCancelled
+            {
+                notices.log("", "Redis can't be looked at yet: \(error.message)") { logger.warning("\($0)") }
+            }
+            try await Task.sleep(for: .seconds(Double.random(in: pause / 2...pause)))
+            pause = min(pause * 2, 1)
+        }
     }
 
     private func checkServer(_ store: RedisStore, allowsEviction: Bool) async throws(BackgroundError) {
@@ -58,6 +77,8 @@ package struct Preflight: Sendable {
                     + "Use for instance -n '{\(redis.namespace)}'."
             )
         }
+        // Before the first line is logged, since a Redis that does not take this for now is asked all of it again.
+        try await checkVersion(store)
         try checkEviction(info.evictionPolicy, allowed: allowsEviction)
         if !info.isMaster {
             logger.warning("This Redis is a \(info["role"]), not a master: nothing can be done here before it is one")
@@ -67,7 +88,6 @@ package struct Preflight: Sendable {
                 "This Redis writes no append-only file: jobs of the last minutes are lost if its machine fails (appendonly yes)"
             )
         }
-        try await checkVersion(store)
         logger.info("Redis \(info.version), \(info["role"]), maxmemory-policy \(info.evictionPolicy)")
     }
 

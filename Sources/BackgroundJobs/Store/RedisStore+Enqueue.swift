@@ -4,12 +4,16 @@ extension RedisStore {
     /// enqueue: one MULTI, so that a producer needs no right to run scripts. HSET comes first: a Redis that is out of
     /// memory refuses the transaction whole.
     package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) {
-        let jobs = try await withoutQueued(jobs)
+        let jobs = try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
+            try await withoutQueued(jobs)
+        }
         guard let first = jobs.first else { return }
         var tries = 0
         while true {
             do {
-                return try await transact(jobs)
+                return try await patiently(where: \.isMissingConnection) { () async throws(BackgroundError) in
+                    try await transact(jobs)
+                }
             } catch {
                 guard error.code == .unknownFate, tries < 5 else { throw error }
                 tries += 1
@@ -37,7 +41,9 @@ extension RedisStore {
 
     private func isQueued(_ job: String, after failure: BackgroundError) async throws(BackgroundError) -> Bool {
         do {
-            return try await send("EXISTS", keys.job(job)).int == 1
+            return try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
+                try await send("EXISTS", keys.job(job)).int == 1
+            }
         } catch {
             throw BackgroundError(
                 .unknownFate,
@@ -45,6 +51,24 @@ extension RedisStore {
                     + "Enqueue it again with the same ID: a job that is there already is not queued twice.",
                 cause: error
             )
+        }
+    }
+
+    /// Does something again, after short pauses, as long as it fails in a way that is worth it and `patience` has not passed:
+    /// a Redis that is restarted refuses connections for some hundred milliseconds.
+    private func patiently<Value>(
+        where isWorthIt: (BackgroundError) -> Bool,
+        _ body: () async throws(BackgroundError) -> Value
+    ) async throws(BackgroundError) -> Value {
+        let deadline = ContinuousClock.now + patience
+        while true {
+            do {
+                return try await body()
+            } catch {
+                guard isWorthIt(error), ContinuousClock.now < deadline else { throw error }
+                let isCancelled = (try? await Task.sleep(for: .milliseconds(Int.random(in: 10...50)))) == nil
+                if isCancelled { throw error }
+            }
         }
     }
 
@@ -177,12 +201,25 @@ extension RedisStore {
     /// The server's time in ms, asked where it is not known well enough.
     package func serverTime() async throws(BackgroundError) -> Int64 {
         if !clock.isStale, let now = clock.now { return now }
-        let reply = try await send("TIME").array ?? []
-        guard reply.count == 2, let seconds = reply[0].int, let micros = reply[1].int else {
-            throw BackgroundError(.damaged, "Redis answered TIME with something that is no time.")
-        }
-        let now = seconds * 1000 + micros / 1000
+        let now = try await send("TIME").serverTime()
         clock.learn(now)
         return now
+    }
+}
+
+extension BackgroundError {
+    /// Whether there was no connection to send anything on.
+    fileprivate var isMissingConnection: Bool {
+        code == .unavailable && isOfConnection
+    }
+
+    /// Whether the same question may have an answer in a moment.
+    fileprivate var maySoonBeAnswered: Bool {
+        isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains((cause as? RedisError)?.serverCode)
+    }
+
+    private var isOfConnection: Bool {
+        guard let error = cause as? RedisError else { return false }
+        return [.connectFailed, .connectionLost, .timeout].contains(error.code)
     }
 }

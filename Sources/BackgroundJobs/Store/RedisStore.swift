@@ -6,13 +6,21 @@ package final class RedisStore: Store {
     package let client: RedisClient
     package let keys: Keys
     package let scripts: Scripts
+    /// How long an enqueue waits for Redis to come back.
+    let patience: Duration
     let clock = ServerClock()
     private let digests = Mutex<[Script: String]>([:])
 
-    package init(client: RedisClient, namespace: String, scripts: Scripts = Scripts()) {
+    package init(
+        client: RedisClient,
+        namespace: String,
+        scripts: Scripts = Scripts(),
+        patience: Duration = .seconds(1)
+    ) {
         self.client = client
         self.keys = Keys(namespace: namespace)
         self.scripts = scripts
+        self.patience = patience
     }
 
     /// Sends commands and returns one value for each; error replies are values here.

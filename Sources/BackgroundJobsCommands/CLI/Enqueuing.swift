@@ -1,13 +1,14 @@
 import BackgroundJobs
 import Foundation
 
-/// Enqueues jobs of one class in transactions of a thousand, and prints the IDs of each as soon as it is done, so that any
+/// Enqueues jobs of one class, up to a thousand in one call, and prints the IDs of each as soon as it is done, so that any
 /// number of jobs takes no more memory than these.
 struct Enqueuing {
     static let maximumDepth = 64
     /// The longest line: what arguments may have, and some space around them.
     private static let longestLine = 1 << 20
     private static let batchCount = 1000
+    /// What is held of a file.
     private static let batchBytes = 4 << 20
 
     let manager: Manager
@@ -83,13 +84,17 @@ struct Enqueuing {
     }
 
     private mutating func send(_ batch: [String], _ what: String) async throws {
-        let ids: [String]
         do {
-            ids = try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue)
+            try report(try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue))
         } catch let error as BulkError {
+            try report(error.queued)
             let failure = CommandFailure(error.cause)
             throw stopped(code: failure.code, failure.message ?? "", of: what)
         }
+    }
+
+    private mutating func report(_ ids: [String]) throws {
+        guard !ids.isEmpty else { return }
         queued += ids.count
         do {
             try StandardStream.output.write(ids.joined(separator: "\n") + "\n")

@@ -92,7 +92,8 @@ extension ParsableCommand {
             Foundation.exit(parserCode.rawValue)
         }
         let failure = CommandFailure(error)
-        if let message = failure.message { StandardStream.error.writeAll("Error: \(message)\n") }
+        // Behind the log, and not directly: a log that nobody reads would keep the process from ending.
+        if let message = failure.message { LineQueue.error.add("Error: \(message)\n", as: .text) }
         Foundation.exit(failure.code)
     }
 }

@@ -1,47 +1,31 @@
-public import ArgumentParser
+import ArgumentParser
 
 /// A length of time on the command line: `500ms`, `5s`, `5m`, `2h`, `1d`, or a plain number of seconds, each with a fraction
 /// if need be.
-///
-/// ```swift
-/// @Option(help: "How often to look.", transform: DurationArgument.parser(in: .milliseconds(10)...(.seconds(60))))
-/// var interval = DurationArgument(.seconds(1))
-/// ```
-public struct DurationArgument: Sendable, Hashable, ExpressibleByArgument, CustomStringConvertible {
+struct DurationArgument: Sendable, Hashable, ExpressibleByArgument, CustomStringConvertible {
     /// The longest one, 100 years.
-    public static let limit = Duration.seconds(36_500 * 86_400)
+    static let limit = Duration.seconds(36_500 * 86_400)
 
     /// The length of time.
-    public var duration: Duration
+    var duration: Duration
 
-    /// Makes an argument, for a default value.
-    public init(_ duration: Duration) {
+    init(_ duration: Duration) {
         self.duration = duration
     }
 
-    /// Reads an argument; nil for anything that is none. ``parser(in:)`` says why.
-    public init?(argument: String) {
+    /// Reads an argument; nil for anything that is none. ``parse(_:)`` says why.
+    init?(argument: String) {
         guard let parsed = try? Self.parse(argument) else { return nil }
         self = parsed
     }
 
-    /// A transform for `@Option` that refuses what lies outside `range`, and says why.
-    public static func parser(
-        in range: ClosedRange<Duration> = .zero...limit
-    ) -> @Sendable (String) throws -> DurationArgument {
-        { text in
-            let parsed = try parse(text)
-            guard range.contains(parsed.duration) else {
-                let lower = DurationArgument(range.lowerBound)
-                let upper = DurationArgument(range.upperBound)
-                throw ValidationError("It must lie between \(lower) and \(upper).")
-            }
-            return parsed
-        }
+    /// A transform for `@Option` that says why it refuses something.
+    static func parser() -> @Sendable (String) throws -> DurationArgument {
+        { try parse($0) }
     }
 
     /// The shortest form that reads back as the same.
-    public var description: String {
+    var description: String {
         let (seconds, attoseconds) = duration.components
         guard attoseconds == 0 else {
             let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000

@@ -15,18 +15,18 @@ struct LineLogHandler: LogHandler {
     private let now: @Sendable () -> Date
 
     /// - Parameters:
-    ///   - write: takes a finished line; standard error unless a test wants to see it.
+    ///   - write: takes a finished line and may not wait; standard error's queue unless a test wants to see it.
     ///   - now: the time of an event.
     init(
         label: String,
         level: Logger.Level,
         format: LogFormat,
-        write: @escaping @Sendable (String) -> Void = { StandardStream.error.writeAll($0) },
+        write: (@Sendable (String) -> Void)? = nil,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.label = label
         self.format = format
-        self.write = write
+        self.write = write ?? { LineQueue.error.add($0, as: format) }
         self.now = now
         logLevel = level
         metadataProvider = LoggingSystem.metadataProvider
@@ -49,7 +49,7 @@ struct LineLogHandler: LogHandler {
             message: event.message.description,
             metadata: all.sorted { $0.key < $1.key }.map { ($0.key, $0.value.description) }
         )
-        write(format == .text ? line.text : line.json)
+        write(line.text(as: format))
     }
 }
 
@@ -60,6 +60,13 @@ struct LogLine {
     var label: String
     var message: String
     var metadata: [(key: String, value: String)]
+
+    func text(as format: LogFormat) -> String {
+        switch format {
+        case .text: text
+        case .json: json
+        }
+    }
 
     /// The line for people. Control characters and line breaks are escaped, and a value with anything in it that could be
     /// taken for the next one stands in quotes.

@@ -1,15 +1,15 @@
-public import ArgumentParser
-public import Logging
+import ArgumentParser
+import Logging
 
 /// The options of every program that say what it logs to standard error, and how.
-public struct LogOptions: ParsableArguments {
+struct LogOptions: ParsableArguments {
     @Option(
         name: .customLong("log-level"),
         help: ArgumentHelp(
             "The least level that is logged: trace, debug, info, notice, warning, error or critical.",
             valueName: "level"
         ),
-        transform: Self.level
+        transform: Self.parse
     )
     var level: Logger.Level?
 
@@ -22,13 +22,10 @@ public struct LogOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "Tell more: the same as --log-level debug.")
     var verbose = false
 
-    /// Makes options as if none were given.
-    public init() {}
-
     /// The level asked for; `--log-level` is more precise than `-v` and wins.
     ///
     /// - Parameter standard: the level of a program that was told nothing.
-    public func level(or standard: Logger.Level = .info) -> Logger.Level {
+    func level(or standard: Logger.Level = .info) -> Logger.Level {
         level ?? (verbose ? .debug : standard)
     }
 
@@ -37,19 +34,11 @@ public struct LogOptions: ParsableArguments {
     /// - Parameters:
     ///   - label: the logger's label.
     ///   - standard: the level if none was asked for.
-    public func logger(label: String, standard: Logger.Level = .info) -> Logger {
+    func logger(label: String, standard: Logger.Level = .info) -> Logger {
         Logger(label: label) { LineLogHandler(label: $0, level: level(or: standard), format: format) }
     }
 
-    /// Makes every logger of the process write as these options say. May be called once in a process.
-    ///
-    /// - Parameter standard: the level if none was asked for.
-    public func bootstrap(standard: Logger.Level = .info) {
-        let (level, format) = (level(or: standard), format)
-        LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
-    }
-
-    private static func level(_ name: String) throws -> Logger.Level {
+    private static func parse(_ name: String) throws -> Logger.Level {
         guard let level = Logger.Level(rawValue: name.lowercased()) else {
             throw ValidationError(
                 "The levels are \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))."

@@ -1,19 +1,9 @@
-public import ArgumentParser
-public import BackgroundJobs
+import ArgumentParser
+import BackgroundJobs
 import Foundation
 
 /// The options of every program that say which Redis it uses, and which part of it.
-///
-/// ```swift
-/// struct Report: AsyncParsableCommand {
-///     @OptionGroup var redis: RedisCommandOptions
-///
-///     func run() async throws {
-///         try await withManager(redis: redis.redisOptions()) { try await $0.enqueue("Report") }
-///     }
-/// }
-/// ```
-public struct RedisCommandOptions: ParsableArguments {
+struct RedisCommandOptions: ParsableArguments {
     @Option(
         name: [.short, .customLong("redis")],
         help: ArgumentHelp(
@@ -55,18 +45,27 @@ public struct RedisCommandOptions: ParsableArguments {
     )
     var tlsKey: String?
 
-    /// Makes options as if none were given.
-    public init() {}
+    @Option(
+        help: ArgumentHelp(
+            "How long connecting to Redis may take, the handshake included; enqueuing waits as long for a Redis that is away.",
+            valueName: "time"
+        ),
+        transform: DurationArgument.parser()
+    )
+    var connectTimeout = DurationArgument(.seconds(5))
 
-    /// Refuses half of a certificate.
-    public func validate() throws {
+    /// Refuses half of a certificate, and a time that is none.
+    func validate() throws {
         if (tlsCertificate == nil) != (tlsKey == nil) {
             throw ValidationError("--tls-cert and --tls-key go together: give both or neither.")
+        }
+        guard (.milliseconds(10) ... .seconds(3600)).contains(connectTimeout.duration) else {
+            throw ValidationError("--connect-timeout lies between 10ms and 1h.")
         }
     }
 
     /// The options with what the environment adds: REDIS_URL and BG_NAMESPACE, where they are not empty.
-    public func redisOptions() -> RedisOptions {
+    func redisOptions() -> RedisOptions {
         redisOptions(environment: ProcessInfo.processInfo.environment)
     }
 
@@ -77,6 +76,7 @@ public struct RedisCommandOptions: ParsableArguments {
         options.tlsCAFile = tlsCA
         options.tlsCertificateFile = tlsCertificate
         options.tlsKeyFile = tlsKey
+        options.connectTimeout = connectTimeout.duration
         return options
     }
 }

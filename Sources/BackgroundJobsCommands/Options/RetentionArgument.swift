@@ -1,26 +1,25 @@
-public import ArgumentParser
-public import BackgroundJobs
+import ArgumentParser
+import BackgroundJobs
 
 /// How long and how many records are kept, on the command line: `24h,100000`. Either half may be `all` or `0`; whichever is
 /// exceeded first counts. `all` and `0` alone stand for both halves.
-public struct RetentionArgument: Sendable, Hashable, ExpressibleByArgument, CustomStringConvertible {
+struct RetentionArgument: Sendable, Hashable, ExpressibleByArgument, CustomStringConvertible {
     /// The retention.
-    public var retention: Retention
+    var retention: Retention
 
-    /// Makes an argument, for a default value.
-    public init(_ retention: Retention) {
+    init(_ retention: Retention) {
         self.retention = retention
     }
 
     /// Reads an argument; nil for anything that is none. ``parse(_:)`` says why.
-    public init?(argument: String) {
+    init?(argument: String) {
         guard let parsed = try? Self.parse(argument) else { return nil }
         self = parsed
     }
 
     /// Reads an argument: a transform for `@Option`.
     @Sendable
-    public static func parse(_ text: String) throws -> RetentionArgument {
+    static func parse(_ text: String) throws -> RetentionArgument {
         if text == "all" { return RetentionArgument(Retention(age: nil, count: nil)) }
         if text == "0" { return RetentionArgument(Retention(age: .zero, count: 0)) }
         let halves = text.split(separator: ",", omittingEmptySubsequences: false)
@@ -32,7 +31,7 @@ public struct RetentionArgument: Sendable, Hashable, ExpressibleByArgument, Cust
     }
 
     /// The form in which it is written on the command line.
-    public var description: String {
+    var description: String {
         let age = retention.age.map { $0 == .zero ? "0" : "\(DurationArgument($0))" } ?? "all"
         return "\(age),\(retention.count.map(String.init) ?? "all")"
     }

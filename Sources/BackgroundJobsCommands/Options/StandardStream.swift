@@ -31,11 +31,14 @@ final class StandardStream: Sendable {
 
     var isTerminal: Bool { isatty(descriptor) == 1 }
 
-    /// Writes all of the text, and says whether it could: a log that can't be written ends nothing.
+    /// Writes all of the text, and says whether it could: a message that can't be written ends nothing. It waits for the
+    /// stream's reader; log lines go through a ``LineQueue``.
+    ///
+    /// - Parameter patience: how many ms to wait for room where the stream is non-blocking; -1: for ever.
     @discardableResult
-    func writeAll(_ text: String) -> Bool {
+    func writeAll(_ text: String, patience: Int32 = 1000) -> Bool {
         var text = text
-        return lock.withLock { _ in text.withUTF8 { write(UnsafeRawBufferPointer($0)) } }
+        return lock.withLock { _ in text.withUTF8 { write(UnsafeRawBufferPointer($0), patience) } }
     }
 
     /// Writes all of the text.
@@ -45,7 +48,7 @@ final class StandardStream: Sendable {
         guard writeAll(text) else { throw Closed() }
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    private func write(_ bytes: UnsafeRawBufferPointer, _ patience: Int32) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
@@ -54,7 +57,7 @@ final class StandardStream: Sendable {
             } else if errno == EAGAIN {
                 // Somebody who shares this stream made it non-blocking: wait until there is room.
                 var poller = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                guard poll(&poller, 1, 1000) > 0, poller.revents & Int16(POLLOUT) != 0 else { return false }
+                guard poll(&poller, 1, patience) > 0, poller.revents & Int16(POLLOUT) != 0 else { return false }
             } else if errno != EINTR {
                 return false
             }

@@ -20,6 +20,14 @@ import Testing
         #expect(try options([], ["REDIS_URL": "", "BG_NAMESPACE": ""]).url == "redis://127.0.0.1:6379/0")
     }
 
+    @Test func connectingMayTakeTime() throws {
+        #expect(try options([]).connectTimeout == .seconds(5))
+        #expect(try options(["--connect-timeout", "250ms"]).connectTimeout == .milliseconds(250))
+        for text in ["0", "9ms", "2h", "soon"] {
+            #expect(throws: (any Error).self) { try self.options(["--connect-timeout", text]) }
+        }
+    }
+
     @Test func takesTheFilesOfTLS() throws {
         let options = try options(["--tls-ca", "ca", "--tls-cert", "cert", "--tls-key", "key"])
         #expect(options.tlsCAFile == "ca")

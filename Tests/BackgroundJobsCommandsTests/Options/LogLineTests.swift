@@ -82,6 +82,59 @@ import Testing
         #expect(throws: (any Error).self) { try LogOptions.parse(["--log-level", "loud"]) }
     }
 
+    @Test(.timeLimit(.minutes(2)))
+    func aLogThatNobodyReadsHoldsUpNobody() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let queue = LineQueue(StandardStream(descriptor: ends[1]))
+        let logger = Logger(label: "test") {
+            LineLogHandler(label: $0, level: .info, format: .text, write: { queue.add($0, as: .text) })
+        }
+        let total = 100_000
+        // Nobody reads: these return although the pipe is full.
+        for number in 0..<total { logger.info("\(number)") }
+        queue.flush(within: .milliseconds(10))
+
+        var next = 0
+        var drops = 0
+        try forEachLine(of: ends[0]) { line in
+            let words = line.split(separator: " ")
+            if line.hasSuffix(" log lines were dropped") {
+                next += try #require(Int(words[2]))
+                drops += 1
+            } else {
+                #expect(Int(words[2]) == next)
+                next += 1
+            }
+            return next < total
+        }
+        #expect(next == total)
+        #expect(drops > 0)
+
+        queue.flush(within: .seconds(60))
+        logger.info("read again")
+        try forEachLine(of: ends[0]) { line in
+            #expect(line.hasSuffix(" read again"))
+            return false
+        }
+    }
+
+    /// Reads lines until `body` returns false.
+    private func forEachLine(of descriptor: Int32, _ body: (Substring) throws -> Bool) throws {
+        var text = ""
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            try #require(count > 0)
+            text += String(decoding: buffer[..<count], as: UTF8.self)
+            var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            let rest = String(lines.removeLast())
+            for line in lines where try !body(line) { return }
+            text = rest
+        }
+    }
+
     @Test func aLogThatNobodyReadsEndsNothing() throws {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)

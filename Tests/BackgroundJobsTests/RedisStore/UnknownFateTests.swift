@@ -77,6 +77,22 @@ struct UnknownFateTests {
         #expect(error == nil)
     }
 
+    @Test("a question that finds no answer at first is asked again")
+    func askedAgain() async throws {
+        let (words, error) = try await enqueue(
+            exec: { _ in .close },
+            others: { _, count in
+                switch count {
+                case 1: .close
+                case 2: .text("-LOADING Redis is loading the dataset in memory\r\n")
+                default: .text(":1\r\n")
+                }
+            }
+        )
+        #expect(words == ["TIME", "EXEC", "EXISTS", "EXISTS", "EXISTS"])
+        #expect(error == nil)
+    }
+
     @Test("nobody can be asked: the error says that the fate is unknown")
     func unknown() async throws {
         let (words, error) = try await enqueue(exec: { _ in .close }, others: { _, _ in .close })
