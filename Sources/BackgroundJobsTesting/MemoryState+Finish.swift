@@ -63,7 +63,13 @@ extension MemoryState {
             notices.append(Notice(queue: finish.queue, sentence: "job \(finish.job): \(sentence)"))
         }
         guard let obstacle = fate.obstacle else {
-            settle(finish, ending, errors: fate.errors + 1, isAtMostOnce: record["dlv"] == "amo")
+            settle(
+                finish,
+                ending,
+                errors: fate.errors + 1,
+                isAtMostOnce: record["dlv"] == "amo",
+                isSuspect: fate.crashes > 1
+            )
             return nil
         }
         let sentence = "job \(finish.job): only its attempt \(finish.attempt) ended: \(obstacle)"
@@ -71,7 +77,13 @@ extension MemoryState {
         return nil
     }
 
-    private mutating func settle(_ finish: Finish, _ ending: Ending.Kind, errors: Int64, isAtMostOnce: Bool) {
+    private mutating func settle(
+        _ finish: Finish,
+        _ ending: Ending.Kind,
+        errors: Int64,
+        isAtMostOnce: Bool,
+        isSuspect: Bool
+    ) {
         switch ending {
         case .cancelled:
             data.jobs[finish.job]?["end"] = "Cancelled"
@@ -84,7 +96,7 @@ extension MemoryState {
         case .shutdown where isAtMostOnce:
             bury(finish.job, finish.queue)
         case .shutdown:
-            pushHead("ready", finish.queue, finish.job)
+            pushHead(isSuspect ? "suspects" : "ready", finish.queue, finish.job)
         }
     }
 

@@ -8,6 +8,12 @@ local function is_running_or_done(attempt)
     return record[1] and look('SISMEMBER', key('processing', record[1]), attempt) == 1
 end
 
+-- Why an attempt is not in `processing`: its own finish has been written, or somebody else ended it.
+local function settled(attempt)
+    if present(look('HGET', key('attempts', attempt), 'fin')) then return 'done' end
+    return 'lost'
+end
+
 -- Looks at all that the ending of one attempt touches. Returns what the job's hash says, or nil and what is wrong.
 -- A job hash that is gone or damaged does not keep its attempt from ending: then `gone` says why.
 -- `faults` are sentences about fields that hold no number.
