@@ -52,6 +52,13 @@ struct MemoryClaim {
                 else {
                     continue
                 }
+                if let sentence = state.refusal(ofArgumentsOf: id) {
+                    state.endAsTooLarge(attempt, queue, id, sentence)
+                    notice(queue, "job \(id): \(sentence)")
+                    offers.removeAll { $0 == attempt }
+                    rejected.insert(attempt)
+                    continue
+                }
                 state.data.attempts[attempt]?["wrk"] = "\(voucher.client)"
                 let job = ClaimedJob(regranting: attempt, of: id, in: queue, state)
                 jobs.append(job)
@@ -123,7 +130,9 @@ struct MemoryClaim {
             notice(queue, "dropped job \(id): its last attempt is running or has succeeded")
             return true
         }
-        guard let record, let className = record.present("cls") else { return reject(id, record, in: queue, &state) }
+        guard let record, let className = record.present("cls"), state.refusal(ofArgumentsOf: id) == nil else {
+            return reject(id, record, in: queue, &state)
+        }
         let arguments = record.fields["arg"] ?? []
         if arguments.count > bytes, !jobs.isEmpty {
             wanted = 0
@@ -189,7 +198,7 @@ struct MemoryClaim {
     ) -> Bool {
         let error = record == nil ? "Job Not Found" : "Bad Job"
         let message =
-            record == nil ? "there is no hash" : "the hash has no field cls"
+            record == nil ? "there is no hash" : state.refusal(ofArgumentsOf: id) ?? "the hash has no field cls"
         guard let attempt = begin(String(id.prefix(64)), in: queue, number: 0, record, &state) else { return false }
         var fields = state.data.attempts[attempt] ?? MemoryState.Record()
         fields["fin"] = "\(state.now)"

@@ -100,6 +100,24 @@ extension MemoryState {
         }
     }
 
+    // MARK: Arguments that are too large
+
+    /// Why a job's arguments are handed to nobody; nil where they may be.
+    func refusal(ofArgumentsOf job: String) -> String? {
+        let (size, limit) = (data.jobs[job]?.fields["arg"]?.count ?? 0, 16_777_216)
+        return size > limit ? "the arguments have \(size) bytes, and the limit is \(limit)" : nil
+    }
+
+    /// The ending of a running attempt whose job has got such arguments since it began.
+    mutating func endAsTooLarge(_ attempt: String, _ queue: String, _ job: String, _ sentence: String) {
+        let fate = fate(of: job, after: attempt)
+        move(attempt, from: queue, to: "failed")
+        data.attempts[attempt]?["err"] = "Bad Job"
+        data.attempts[attempt]?["msg"] = sentence
+        count(queue, "bad")
+        if fate.obstacle == nil { data.jobs[job]?["end"] = "Bad Job" }
+    }
+
     // MARK: Shared with reap
 
     /// What a job's hash says to the ending of one of its attempts.

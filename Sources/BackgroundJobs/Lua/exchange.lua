@@ -170,12 +170,18 @@ if reoffered > 0 then
             if record and record[1] == node and record[2] then
                 local fields = look('HMGET', key('jobs', record[2]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
                 local suspect = (number(fields[4]) or 0) > 1
-                redis.call('HSET', key('attempts', attempt), 'wrk', client)
-                hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
-                used[attempt], granted[attempt] = true, true
-                wanted = wanted - 1
-                bytes = bytes - (fields[2] and #fields[2] or 0)
-                if suspect then suspect_allowed = false end
+                used[attempt] = true
+                if too_large(fields[2]) then
+                    local _, wrong = end_as_too_large(queue, attempt, record[2], fields[2])
+                    notice(queue, 'job ' .. shown(record[2]) .. ': ' .. (wrong or too_large(fields[2])))
+                else
+                    redis.call('HSET', key('attempts', attempt), 'wrk', client)
+                    hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
+                    granted[attempt] = true
+                    wanted = wanted - 1
+                    bytes = bytes - (fields[2] and #fields[2] or 0)
+                    if suspect then suspect_allowed = false end
+                end
             end
         end
     end
@@ -251,14 +257,14 @@ local function begin(queue, ids, begun, suspect)
             end
         elseif last and is_running_or_done(last) then
             notice(queue, 'dropped job ' .. shown(id) .. ': its last attempt is running or has succeeded')
-        elseif not fields or not present(fields[1]) then
+        elseif not fields or not present(fields[1]) or too_large(fields[2]) then
             local attempt
             if not fields then
                 attempt = reject(id, queue, 'Bad Job', fault)
             elseif redis.call('EXISTS', job_key) == 0 then
                 attempt = reject(id, queue, 'Job Not Found', 'there is no hash ' .. shown(job_key))
             else
-                attempt = reject(id, queue, 'Bad Job', 'the hash has no field cls', last)
+                attempt = reject(id, queue, 'Bad Job', too_large(fields[2]) or 'the hash has no field cls', last)
                 if attempt then redis.call('HSET', job_key, 'end', 'Bad Job', 'las', attempt) end
             end
             if not attempt then
