@@ -4,7 +4,7 @@ import BackgroundJobs
 struct MemoryClaim {
     private let voucher: Voucher
     private let queues: [String]
-    private let reoffered: [String]
+    private var reoffered: [String]
     private var offers: [String]
     private var wanted: Int
     private var bytes: Int
@@ -43,10 +43,20 @@ struct MemoryClaim {
     /// Offers that an earlier call, whose reply was lost, has used: those that run are handed out once more, in place of
     /// something new; those whose attempts have ended are not used again.
     private mutating func regrant(_ state: inout MemoryState) {
+        // So is a fresh offer that has an attempt already: the same call may come twice.
+        let fresh = offers.dropFirst(reoffered.count)
+        if fresh.contains(where: { state.data.attempts[$0] != nil }) { reoffered = offers }
         for queue in queues {
             for attempt in reoffered where state.isProcessing(attempt, queue) && offers.contains(attempt) {
                 guard let record = state.data.attempts[attempt], record["nod"] == voucher.node, let id = record["job"]
                 else {
+                    continue
+                }
+                if let sentence = state.refusal(ofArgumentsOf: id) {
+                    state.endAsTooLarge(attempt, queue, id, sentence)
+                    notice(queue, "job \(id): \(sentence)")
+                    offers.removeAll { $0 == attempt }
+                    rejected.insert(attempt)
                     continue
                 }
                 state.data.attempts[attempt]?["wrk"] = "\(voucher.client)"
@@ -60,6 +70,9 @@ struct MemoryClaim {
         }
         spent = reoffered.filter { offers.contains($0) && state.data.attempts[$0] != nil }
         offers.removeAll { spent.contains($0) }
+        for attempt in spent where fresh.contains(attempt) {
+            notice("", "attempt \(attempt) passed over: its ID has been used before")
+        }
     }
 
     private mutating func claim(_ queue: String, _ state: inout MemoryState) {
@@ -67,14 +80,15 @@ struct MemoryClaim {
         let handoff = Array(state.list("handoff", queue).prefix(asked))
         let ready = Array(state.list("ready", queue).prefix(asked))
         let suspect = mayTakeSuspect ? Array(state.list("suspects", queue).prefix(1)) : []
+        let before = jobs.count
+        // A suspect first: a queue that is always full would never let it come up.
+        if take(suspect, from: "suspects", queue, &state) > 0 {
+            if jobs.count > before { mayTakeSuspect = false } else { isShort = false }
+        }
         take(handoff, from: "handoff", queue, &state)
         take(ready, from: "ready", queue, &state)
         // What was looked at has been dropped, or cost no fiber: there may be more behind it.
         if wanted > 0, handoff.count == asked || ready.count == asked { isShort = false }
-        let before = jobs.count
-        if take(suspect, from: "suspects", queue, &state) > 0 {
-            if jobs.count > before { mayTakeSuspect = false } else { isShort = false }
-        }
     }
 
     /// Deals with the IDs at the head of a list, one after the other, and takes them off it; returns how many.
@@ -116,7 +130,9 @@ struct MemoryClaim {
             notice(queue, "dropped job \(id): its last attempt is running or has succeeded")
             return true
         }
-        guard let record, let className = record.present("cls") else { return reject(id, record, in: queue, &state) }
+        guard let record, let className = record.present("cls"), state.refusal(ofArgumentsOf: id) == nil else {
+            return reject(id, record, in: queue, &state)
+        }
         let arguments = record.fields["arg"] ?? []
         if arguments.count > bytes, !jobs.isEmpty {
             wanted = 0
@@ -181,7 +197,8 @@ struct MemoryClaim {
         _ state: inout MemoryState
     ) -> Bool {
         let error = record == nil ? "Job Not Found" : "Bad Job"
-        let message = record == nil ? "there is no hash" : "the hash has no field cls"
+        let message =
+            record == nil ? "there is no hash" : state.refusal(ofArgumentsOf: id) ?? "the hash has no field cls"
         guard let attempt = begin(String(id.prefix(64)), in: queue, number: 0, record, &state) else { return false }
         var fields = state.data.attempts[attempt] ?? MemoryState.Record()
         fields["fin"] = "\(state.now)"

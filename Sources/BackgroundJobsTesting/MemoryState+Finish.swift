@@ -63,7 +63,13 @@ extension MemoryState {
             notices.append(Notice(queue: finish.queue, sentence: "job \(finish.job): \(sentence)"))
         }
         guard let obstacle = fate.obstacle else {
-            settle(finish, ending, errors: fate.errors + 1, isAtMostOnce: record["dlv"] == "amo")
+            settle(
+                finish,
+                ending,
+                errors: fate.errors + 1,
+                isAtMostOnce: record["dlv"] == "amo",
+                isSuspect: fate.crashes > 1
+            )
             return nil
         }
         let sentence = "job \(finish.job): only its attempt \(finish.attempt) ended: \(obstacle)"
@@ -71,7 +77,13 @@ extension MemoryState {
         return nil
     }
 
-    private mutating func settle(_ finish: Finish, _ ending: Ending.Kind, errors: Int64, isAtMostOnce: Bool) {
+    private mutating func settle(
+        _ finish: Finish,
+        _ ending: Ending.Kind,
+        errors: Int64,
+        isAtMostOnce: Bool,
+        isSuspect: Bool
+    ) {
         switch ending {
         case .cancelled:
             data.jobs[finish.job]?["end"] = "Cancelled"
@@ -84,8 +96,26 @@ extension MemoryState {
         case .shutdown where isAtMostOnce:
             bury(finish.job, finish.queue)
         case .shutdown:
-            pushHead("ready", finish.queue, finish.job)
+            pushHead(isSuspect ? "suspects" : "ready", finish.queue, finish.job)
         }
+    }
+
+    // MARK: Arguments that are too large
+
+    /// Why a job's arguments are handed to nobody; nil where they may be.
+    func refusal(ofArgumentsOf job: String) -> String? {
+        let (size, limit) = (data.jobs[job]?.fields["arg"]?.count ?? 0, 16_777_216)
+        return size > limit ? "the arguments have \(size) bytes, and the limit is \(limit)" : nil
+    }
+
+    /// The ending of a running attempt whose job has got such arguments since it began.
+    mutating func endAsTooLarge(_ attempt: String, _ queue: String, _ job: String, _ sentence: String) {
+        let fate = fate(of: job, after: attempt)
+        move(attempt, from: queue, to: "failed")
+        data.attempts[attempt]?["err"] = "Bad Job"
+        data.attempts[attempt]?["msg"] = sentence
+        count(queue, "bad")
+        if fate.obstacle == nil { data.jobs[job]?["end"] = "Bad Job" }
     }
 
     // MARK: Shared with reap

@@ -12,6 +12,13 @@ extension MemoryState {
         }
         for attempt in adoption.offered where adopted.verdicts[attempt] == nil {
             if let queue = adoption.queues.last(where: { isProcessing(attempt, $0) }) {
+                if let record = data.attempts[attempt], record["nod"] == voucher.node, let job = record["job"],
+                    let sentence = refusal(ofArgumentsOf: job)
+                {
+                    endAsTooLarge(attempt, queue, job, sentence)
+                    adopted.verdicts[attempt] = .lost
+                    continue
+                }
                 let isYours = takeOver(attempt, needsJob: true, voucher)
                 adopted.verdicts[attempt] = isYours ? .yours : .lost
                 if isYours, let job = data.attempts[attempt]?["job"] {

@@ -9,6 +9,8 @@
 --       verdicts: for each attempt in turn, the offered ones last: 'yours' | 'done' | 'lost' | 'never' | a sentence
 --       granted: flat, 8 a job as `exchange` returns them: the offered ones that were begun
 --
+-- An attempt whose job has got arguments beyond the limit since it began is ended as `Bad Job`, and is "lost".
+--
 -- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
 --
 -- Twice is harmless: it only sets `wrk` to the connection that asks, and counts the adoption.
@@ -32,9 +34,14 @@ local function take_over(attempt, needs_job)
     return record
 end
 
--- How an attempt that is not in `processing` ended: by its own finish, or by somebody else.
-local function settled(attempt)
-    return present(look('HGET', key('attempts', attempt), 'fin')) and 'done' or 'lost'
+-- The verdict, where this node's attempt can't be handed out since its job's arguments are too large: it has been ended.
+local function refused(attempt, queue)
+    local record = look('HMGET', key('attempts', attempt), 'nod', 'job')
+    if not record or record[1] ~= node or not record[2] then return nil end
+    local arguments = look('HGET', key('jobs', record[2]), 'arg')
+    if not too_large(arguments) then return nil end
+    local ended, fault = end_as_too_large(queue, attempt, record[2], arguments)
+    return ended and 'lost' or fault
 end
 
 relieve()
@@ -62,7 +69,10 @@ while at <= #ARGV do
         if running == 1 then found = queue end
         fault = fault or wrong
     end
-    if found then
+    local refusal = found and refused(attempt, found)
+    if refusal then
+        verdict(refusal)
+    elseif found then
         local record, why = take_over(attempt, true)
         if record then
             local fields = look('HMGET', key('jobs', record[3]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
@@ -80,4 +90,5 @@ while at <= #ARGV do
         verdict(ending == 'lost' and fault or ending)
     end
 end
+write_counts()
 return { verdicts, granted }

@@ -8,6 +8,12 @@ local function is_running_or_done(attempt)
     return record[1] and look('SISMEMBER', key('processing', record[1]), attempt) == 1
 end
 
+-- Why an attempt is not in `processing`: its own finish has been written, or somebody else ended it.
+local function settled(attempt)
+    if present(look('HGET', key('attempts', attempt), 'fin')) then return 'done' end
+    return 'lost'
+end
+
 -- Looks at all that the ending of one attempt touches. Returns what the job's hash says, or nil and what is wrong.
 -- A job hash that is gone or damaged does not keep its attempt from ending: then `gone` says why.
 -- `faults` are sentences about fields that hold no number.
@@ -49,6 +55,25 @@ local function bury(queue, job, ...)
     redis.call('HSET', key('jobs', job), 'end', 'Dead', ...)
     redis.call('ZADD', key('dead', queue), now, job)
     count(queue, 'dead', 1)
+end
+
+-- Arguments that no worker is handed: a reply of such a size would take it down, and the next one after it.
+local largest_arguments = 16777216
+-- A sentence, or nil where the arguments may be handed out.
+local function too_large(arguments)
+    if not arguments or #arguments <= largest_arguments then return nil end
+    return string.format('the arguments have %d bytes, and the limit is %d', #arguments, largest_arguments)
+end
+
+-- The ending of a running attempt whose job has got such arguments since it began. No `fin`, since its worker did not
+-- end it. Nil and a sentence where a key is damaged.
+local function end_as_too_large(queue, attempt, job, arguments)
+    local fields, fault = look_at_ending(queue, attempt, job)
+    if not fields then return nil, fault end
+    end_attempt('failed', queue, attempt, 'err', 'Bad Job', 'msg', too_large(arguments))
+    count(queue, 'bad', 1)
+    if not fields.gone and not fields.over then end_job(job, 'Bad Job') end
+    return true
 end
 
 -- The ending of an attempt whose worker is gone: no `fin`, since nobody knows when. Returns where the job went.

@@ -13,12 +13,13 @@
 --       jobs: flat, 8 a job (attempt, job, queue, num, cls, arg, qat, 1 if a suspect)
 --       notices: flat (queue, sentence) of what was left out, dropped or found damaged
 --       paused: names of the queues that are paused   short: 1 if the queues hold no more than what was taken
---       spent: those of the IDs offered again whose attempts have ended: they are not to be offered any more
+--       spent: those of the IDs offered again (fresh ones too, where one was used before) whose attempts have ended: they
+--       are not to be offered any more
 --
 -- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
 --
 -- Twice is harmless: an ending is written only while its attempt is in `processing` (else it is "done" or "lost"), and
--- an offered ID that is in `processing` already is returned again and takes nothing new.
+-- an offered ID, fresh or not, that is in `processing` already is returned again and takes nothing new.
 
 local node, client = ARGV[2], ARGV[3]
 local at = 4
@@ -35,12 +36,6 @@ end
 local function notice(queue, sentence)
     notices[#notices + 1] = queue
     notices[#notices + 1] = sentence
-end
-
--- Why an attempt is not in `processing`: its own finish has been written, or somebody else ended it.
-local function settled(attempt)
-    if present(look('HGET', key('attempts', attempt), 'fin')) then return 'done' end
-    return 'lost'
 end
 
 relieve()
@@ -134,7 +129,7 @@ for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
         elseif at_most_once then
             bury(queue, job)
         else
-            redis.call('LPUSH', key('ready', queue), job)
+            redis.call('LPUSH', key(fields.crashes > 1 and 'suspects' or 'ready', queue), job)
         end
     end
 end
@@ -158,6 +153,14 @@ end
 -- Offers that an earlier call, whose reply was lost, has used. Those that are running are handed out once more, in place
 -- of something new; those whose attempts have ended are not used again.
 local used, granted = {}, {}
+-- So is a fresh offer that has an attempt already: the same call may come twice. Else that attempt would be written over,
+-- and its job be lost. One command a call, and no more as a rule.
+local fresh = first_offer + reoffered
+if claims and fresh <= last_offer then
+    local keys = {}
+    for i = fresh, last_offer do keys[#keys + 1] = key('attempts', ARGV[i]) end
+    if redis.call('EXISTS', unpack(keys)) > 0 then reoffered = last_offer - first_offer + 1 end
+end
 if reoffered > 0 then
     for _, queue in ipairs(queues) do
         local members = look('SMISMEMBER', key('processing', queue), unpack(ARGV, first_offer, first_offer + reoffered - 1))
@@ -167,17 +170,26 @@ if reoffered > 0 then
             if record and record[1] == node and record[2] then
                 local fields = look('HMGET', key('jobs', record[2]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
                 local suspect = (number(fields[4]) or 0) > 1
-                redis.call('HSET', key('attempts', attempt), 'wrk', client)
-                hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
-                used[attempt], granted[attempt] = true, true
-                wanted = wanted - 1
-                bytes = bytes - (fields[2] and #fields[2] or 0)
-                if suspect then suspect_allowed = false end
+                used[attempt] = true
+                if too_large(fields[2]) then
+                    local _, wrong = end_as_too_large(queue, attempt, record[2], fields[2])
+                    notice(queue, 'job ' .. shown(record[2]) .. ': ' .. (wrong or too_large(fields[2])))
+                else
+                    redis.call('HSET', key('attempts', attempt), 'wrk', client)
+                    hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
+                    granted[attempt] = true
+                    wanted = wanted - 1
+                    bytes = bytes - (fields[2] and #fields[2] or 0)
+                    if suspect then suspect_allowed = false end
+                end
             end
         end
     end
     for i = first_offer, first_offer + reoffered - 1 do
-        if not used[ARGV[i]] and redis.call('EXISTS', key('attempts', ARGV[i])) == 1 then used[ARGV[i]] = true end
+        if not used[ARGV[i]] and redis.call('EXISTS', key('attempts', ARGV[i])) == 1 then
+            used[ARGV[i]] = true
+            if i >= fresh then notice('', 'attempt ' .. ARGV[i] .. ' passed over: its ID has been used before') end
+        end
     end
 end
 
@@ -245,14 +257,14 @@ local function begin(queue, ids, begun, suspect)
             end
         elseif last and is_running_or_done(last) then
             notice(queue, 'dropped job ' .. shown(id) .. ': its last attempt is running or has succeeded')
-        elseif not fields or not present(fields[1]) then
+        elseif not fields or not present(fields[1]) or too_large(fields[2]) then
             local attempt
             if not fields then
                 attempt = reject(id, queue, 'Bad Job', fault)
             elseif redis.call('EXISTS', job_key) == 0 then
                 attempt = reject(id, queue, 'Job Not Found', 'there is no hash ' .. shown(job_key))
             else
-                attempt = reject(id, queue, 'Bad Job', 'the hash has no field cls', last)
+                attempt = reject(id, queue, 'Bad Job', too_large(fields[2]) or 'the hash has no field cls', last)
                 if attempt then redis.call('HSET', job_key, 'end', 'Bad Job', 'las', attempt) end
             end
             if not attempt then
@@ -289,19 +301,22 @@ local function begin(queue, ids, begun, suspect)
 end
 
 -- Takes from one queue. All keys that a claim writes have been seen to be sound.
-local function claim_from(queue, at_hand, waiting, suspected)
+local function claim_from(queue)
     local asked, begun = wanted, {}
+    -- A suspect first: a queue that is always full would never let it come up.
+    local suspected = suspect_allowed and redis.call('LRANGE', key('suspects', queue), 0, 0) or {}
+    local at_hand = redis.call('LRANGE', key('handoff', queue), 0, asked - 1)
+    local waiting = redis.call('LRANGE', key('ready', queue), 0, asked - 1)
+    if suspected[1] and begin(queue, suspected, begun, true) > 0 then
+        redis.call('LPOP', key('suspects', queue))
+        if #begun > 0 then suspect_allowed = false else short = false end
+    end
     local dealt = begin(queue, at_hand, begun, false)
     if dealt > 0 then redis.call('LPOP', key('handoff', queue), dealt) end
     dealt = begin(queue, waiting, begun, false)
     if dealt > 0 then redis.call('LPOP', key('ready', queue), dealt) end
     -- What was looked at has been dropped, or cost no fiber: there may be more behind it.
     if wanted > 0 and (#at_hand == asked or #waiting == asked) then short = false end
-    local before = #begun
-    if suspected[1] and begin(queue, suspected, begun, true) > 0 then
-        redis.call('LPOP', key('suspects', queue))
-        if #begun > before then suspect_allowed = false else short = false end
-    end
     if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
 end
 
@@ -315,15 +330,15 @@ if claims and #queues > 0 then
         if stopped[q] == 1 then
             paused[#paused + 1] = queue
         elseif wanted > 0 then
-            local waiting, suspected = nil, {}
-            local at_hand, fault = look('LRANGE', key('handoff', queue), 0, wanted - 1)
-            if at_hand then waiting, fault = look('LRANGE', key('ready', queue), 0, wanted - 1) end
-            if waiting and suspect_allowed then suspected, fault = look('LRANGE', key('suspects', queue), 0, 0) end
-            local sound = waiting and suspected
-            if sound then sound, fault = look('SREM', key('processing', queue), '') end
-            if sound then sound, fault = exists_as('zset', key('failed', queue)) end
+            -- All that an ending would need too: what is begun while it can't be ended would be begun again for ever.
+            local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))
+            if sound then sound, fault = exists_as('set', key('processing', queue)) end
             if sound then
-                claim_from(queue, at_hand, waiting, suspected)
+                sound, fault = exists_as('zset', key('completed', queue), key('failed', queue), key('ended', queue),
+                    key('dead', queue), key('scheduled', queue))
+            end
+            if sound then
+                claim_from(queue)
             else
                 notice(queue, 'left out: ' .. fault)
             end

@@ -24,7 +24,12 @@ package struct Scripts: Sendable {
         PackageResources.endings_lua,
         PackageResources.exchange_lua
     )
-    package var adopt = Script("adopt", PackageResources.prelude_lua, PackageResources.adopt_lua)
+    package var adopt = Script(
+        "adopt",
+        PackageResources.prelude_lua,
+        PackageResources.endings_lua,
+        PackageResources.adopt_lua
+    )
     package var promote = Script("promote", PackageResources.prelude_lua, PackageResources.promote_lua)
     package var reap = Script(
         "reap",

@@ -75,6 +75,27 @@ struct WrongTypesTests {
         }
     }
 
+    @Test(
+        "a claim leaves a queue out where any of its keys is of a wrong type, and names the key",
+        arguments: [
+            "completed", "failed", "ended", "dead", "scheduled", "ready", "suspects", "handoff", "processing",
+        ],
+        [true, false]
+    )
+    func leftOut(_ kind: String, _ mayTakeSuspect: Bool) async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            if kind != "ready" { try await store.enqueue("a") }
+            try await store.enqueue("b", queue: "p")
+            try await redis.send(command: ["SET", "ns:\(kind):q", "x"])
+            let claim = Claim(wanted: 3, mayTakeSuspect: mayTakeSuspect, queues: ["q", "p"], offered: ["x", "y", "z"])
+            let claimed = try await redis.exchange([], claim, as: StoreUnderTest.voucher)
+            #expect(claimed.jobs.map(\.id) == ["b"])
+            #expect(claimed.notices.map(\.queue) == ["q"])
+            #expect(claimed.notices.first?.sentence.contains("ns:\(kind):q") == true)
+        }
+    }
+
     /// All wrong types in a full run, else one, in turn.
     private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
         let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

@@ -190,4 +190,47 @@ struct ClaimConformance {
             #expect(try await store.attempt(job.attempt)?["prv"] == "trimmed")
         }
     }
+
+    @Test("the same claim sent twice gives the same jobs and takes nothing new", arguments: StoreKind.allCases)
+    func sentTwice(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b", "c", "d")
+            let first = try await store.claim(2, offered: ["x", "y"])
+            let before = try await store.snapshot()
+            let second = try await store.claim(2, offered: ["x", "y"])
+            #expect(second.jobs == first.jobs && second.jobs.count == 2)
+            #expect(try await store.snapshot() == before)
+        }
+    }
+
+    @Test("a fresh ID whose attempt has ended is given to no other job", arguments: StoreKind.allCases)
+    func freshButUsed(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            try await store.finish(try #require(try await store.claim(1, offered: ["x"]).jobs.first))
+            let before = try await store.attempt("x")
+            let claimed = try await store.claim(1, offered: ["x", "y"])
+            #expect(claimed.jobs.map(\.attempt) == ["y"] && claimed.jobs.map(\.id) == ["b"])
+            #expect(claimed.spent == ["x"] && claimed.notices.count == 1)
+            #expect(try await store.attempt("x") == before)
+        }
+    }
+
+    @Test("a suspect comes before what waits, and goes back among the suspects", arguments: StoreKind.allCases)
+    func suspectFirst(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b", "c", "s", "t")
+            try await store.edit { data in
+                for id in ["s", "t"] { data.jobs[id]?["crs"] = "2" }
+                data.lists["ready:q"] = ["b", "c"]
+                data.lists["handoff:q"] = ["a"]
+                data.lists["suspects:q"] = ["s", "t"]
+            }
+            let claimed = try await store.claim(2)
+            #expect(claimed.jobs.map(\.id) == ["s", "a"] && claimed.jobs.map(\.isSuspect) == [true, false])
+            try await store.finish(claimed.jobs[0], .shutdown)
+            #expect(try await store.list("suspects:q") == ["s", "t"])
+            #expect(try await store.list("ready:q") == ["b", "c"])
+        }
+    }
 }

@@ -102,4 +102,40 @@ struct DamagedClaimConformance {
             #expect(try await store.claim(1).jobs.map(\.id) == ["good"])
         }
     }
+
+    private static let huge = [UInt8](repeating: 0x20, count: 16 << 20 | 1)
+
+    @Test("arguments beyond the limit end a job as a bad one and hold up nothing", arguments: StoreKind.allCases)
+    func tooLarge(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("huge", "good")
+            try await store.edit { $0.jobs["huge"]?.fields["arg"] = Self.huge }
+            let claimed = try await store.claim(2, offered: ["x", "y"])
+            #expect(claimed.jobs.map(\.id) == ["good"])
+            #expect(try await store.job("huge")?["end"] == "Bad Job")
+            let message = "the arguments have 16777217 bytes, and the limit is 16777216"
+            #expect(try await store.attempt("x")?["msg"] == message)
+            #expect(try await store.ranked("failed:q") == ["x"])
+        }
+    }
+
+    @Test("an attempt is not handed out again with arguments beyond the limit", arguments: StoreKind.allCases)
+    func tooLargeAgain(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            _ = try await store.claim(2, offered: ["x", "y"])
+            try await store.edit { data in
+                for id in ["a", "b"] { data.jobs[id]?.fields["arg"] = Self.huge }
+            }
+            let again = try await store.claim(1, reoffered: ["x"], offered: [])
+            #expect(again.jobs == [] && again.spent == ["x"] && again.notices.count == 1)
+            let adoption = Adoption(queues: ["q"], attempts: [], offered: ["y"])
+            let adopted = try await store.store.adopt(adoption, as: StoreUnderTest.voucher)
+            #expect(adopted == Adopted(verdicts: ["y": .lost], granted: []))
+            #expect(Set(try await store.ranked("failed:q")) == ["x", "y"])
+            #expect(try await store.set("processing:q") == [])
+            for id in ["a", "b"] { #expect(try await store.job(id)?["end"] == "Bad Job") }
+            #expect(try await store.counters() == ["bad": 2])
+        }
+    }
 }
