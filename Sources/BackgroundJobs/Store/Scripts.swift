@@ -2,7 +2,8 @@
 package struct Script: Sendable, Hashable {
     /// The file's name without its extension.
     package let name: String
-    /// The file with its prelude in front.
+    /// The file with its prelude in front, without indents and lines of comment: the shorter a script, the less often
+    /// something comes between its loading and its call. The lines keep their numbers.
     package var source: String
 
     /// By the name alone: the source is long, and every call looks a script up.
@@ -12,7 +13,12 @@ package struct Script: Sendable, Hashable {
 
     fileprivate init(_ name: String, _ parts: [UInt8]...) {
         self.name = name
-        source = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        let lines = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+            .split(separator: "\n", omittingEmptySubsequences: false)
+        source = lines.map { line in
+            let code = line.drop { $0 == " " }
+            return code.hasPrefix("--") ? "" : code
+        }.joined(separator: "\n")
     }
 }
 
