@@ -64,6 +64,26 @@ extension SystemTests {
             #expect(!started.log.contains("secret"))
         }
 
+        @Test("a worker whose user may not watch does not go on without its watcher")
+        func missingRightsOfTheWatcher() async throws {
+            let stage = try await Stage()
+            try await stage.records(
+                "ACL",
+                "SETUSER",
+                "limited",
+                "on",
+                ">limited-secret",
+                "~*",
+                "&*",
+                "+@all",
+                "-client|list"
+            )
+            let url = "redis://limited:limited-secret@127.0.0.1:\(stage.server.port)"
+            let started = try start(("bg-worker", ["--demo", "--with-watcher"]), [], environment: ["REDIS_URL": url])
+            #expect(try await started.exit() == .status(77))
+            #expect(started.log.contains("may not use: CLIENT LIST"))
+        }
+
         @Test("worker and watcher that have not even the right to name themselves say so", arguments: programs)
         func noRights(program: (String, [String])) async throws {
             let stage = try await Stage()

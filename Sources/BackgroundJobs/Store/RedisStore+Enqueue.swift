@@ -218,7 +218,8 @@ extension BackgroundError {
         isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains((cause as? RedisError)?.serverCode)
     }
 
-    private var isOfConnection: Bool {
+    /// Whether it is about the connection, and not about what was asked.
+    package var isOfConnection: Bool {
         guard let error = cause as? RedisError else { return false }
         return [.connectFailed, .connectionLost, .timeout].contains(error.code)
     }

@@ -59,7 +59,7 @@ struct Reaper: Sendable {
             liveNodes = Set(all.map(\.node))
         }
         let verdicts = judge.judge(listed, liveNodes: liveNodes, now: .now)
-        try await carryOut(verdicts)
+        try await carryOut(verdicts, listed)
         judge.endLook(now: .now)
         return verdicts.lookAgain
     }
@@ -96,7 +96,14 @@ struct Reaper: Sendable {
             let key = store.keys.processing(queue)
             let page = try await store.send("SSCAN", key, cursor, "COUNT", "\(Self.step)").array ?? []
             cursor = page.first?.text ?? "0"
-            attempts.formUnion((page.last?.array ?? []).compactMap(\.text))
+            let members = page.last?.array ?? []
+            let names = members.compactMap(\.validText)
+            attempts.formUnion(names)
+            if names.count < members.count {
+                watch.notices.log(queue, "\(key) has a member that is no text, so it can't be an attempt: SREM it") {
+                    watch.logger.error("\($0)", metadata: [LogKey.queue: "\(queue)"])
+                }
+            }
         } while cursor != "0"
         try await read(judge.see(attempts, in: queue), in: queue, &judge)
     }
@@ -158,10 +165,14 @@ struct Reaper: Sendable {
 
     // MARK: Carrying out
 
-    private func carryOut(_ verdicts: Judge.Verdicts) async throws(BackgroundError) {
+    private func carryOut(_ verdicts: Judge.Verdicts, _ listed: [Int64: ConnectedWorker]) async throws(BackgroundError)
+    {
         for client in verdicts.cutOff {
             try await store.send("CLIENT", "KILL", "ID", "\(client)")
-            watch.logger.warning("Cut off a worker that was silent for too long, client \(client)")
+            watch.logger.warning(
+                "Cut off a worker that was silent for too long, client \(client)",
+                metadata: [LogKey.node: "\(listed[client]?.node ?? "")"]
+            )
         }
         for start in stride(from: 0, to: verdicts.condemned.count, by: Self.step) {
             let page = Array(verdicts.condemned[start..<min(start + Self.step, verdicts.condemned.count)])
@@ -194,10 +205,12 @@ struct Reaper: Sendable {
 
 extension Reaper {
     private func metadata(_ condemned: Condemned, _ reaped: Reaped) -> Logger.Metadata {
-        [
+        var metadata: Logger.Metadata = [
             LogKey.attempt: "\(condemned.attempt)", LogKey.job: "\(reaped.job ?? "")",
             LogKey.queue: "\(condemned.queue)",
         ]
+        if case .gone(_, let node, _) = condemned.judgement { metadata[LogKey.node] = "\(node)" }
+        return metadata
     }
 }
 
@@ -213,5 +226,13 @@ extension Judge.Record {
             adoptions: fields[2].text ?? "",
             isAtMostOnce: fields[3].text == "amo"
         )
+    }
+}
+
+extension RESPValue {
+    /// nil where the bytes are no UTF-8: a text made of them would name something else.
+    fileprivate var validText: String? {
+        guard case .string(let bytes) = self else { return nil }
+        return String(validating: bytes, as: UTF8.self)
     }
 }

@@ -50,7 +50,9 @@ struct Watch: Sendable {
             try Names.checkQueue(name)
             return true
         } catch {
-            notices.log("queues", error.message) { logger.error("A member of queues is no queue: \($0)") }
+            notices.log("queues", error.message) {
+                logger.error("A member of \(store.keys.queues) is no queue, SREM it: \($0)")
+            }
             return false
         }
     }

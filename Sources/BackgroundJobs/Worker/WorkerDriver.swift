@@ -125,7 +125,9 @@ final class WorkerDriver: Sendable {
             let failure = WorkerMachine.CallFailure(error)
             machine.withLock { $0.failed(call.number, failure, now: .now) }
             wakeup.signal()
-            notices.log("\(error.code)", error.message) { logger.warning("Redis did not take a call: \($0)") }
+            // Of a connection that broke the connection tells itself.
+            let level: Logger.Level = error.isOfConnection ? .debug : .warning
+            notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
         }
     }
 

@@ -99,7 +99,7 @@ struct Enqueuing {
         do {
             try StandardStream.output.write(ids.joined(separator: "\n") + "\n")
         } catch {
-            throw stopped(code: 1, "Nobody reads the IDs any more.")
+            throw stopped(code: 1, CommandFailure(error).message ?? "Nobody reads the IDs any more.")
         }
     }
 

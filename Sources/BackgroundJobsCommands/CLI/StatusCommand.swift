@@ -2,6 +2,26 @@ import ArgumentParser
 import BackgroundJobs
 import Foundation
 
+/// What stands behind `--watch`, unread: of an option that may go without a value the parser ignores one that it can't read,
+/// and would watch at the default interval.
+struct WatchInterval: Sendable, ExpressibleByArgument {
+    private let text: String
+
+    init(argument: String) {
+        text = argument
+    }
+
+    var duration: Duration {
+        get throws {
+            do {
+                return try DurationArgument.parse(text).duration
+            } catch {
+                throw ValidationError("--watch \(text): \(error)")
+            }
+        }
+    }
+}
+
 /// `bg-cli status`
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -31,16 +51,16 @@ struct StatusCommand: AsyncParsableCommand {
 
     @Option(
         name: [.short, .long],
-        defaultAsFlag: DurationArgument(.seconds(1)),
+        defaultAsFlag: WatchInterval(argument: "1s"),
         help: ArgumentHelp("Again and again, this often; Ctrl-C ends it.", valueName: "seconds")
     )
-    var watch: DurationArgument?
+    var watch: WatchInterval?
 
     @OptionGroup
     var connection: ConnectionOptions
 
     func validate() throws {
-        if let watch, watch.duration < .milliseconds(100) {
+        if let watch, try watch.duration < .milliseconds(100) {
             throw ValidationError("--watch looks at most ten times a second: give 0.1 or more.")
         }
         if let queues, queues.split(separator: ",").isEmpty {
@@ -53,11 +73,12 @@ struct StatusCommand: AsyncParsableCommand {
         guard let watch else {
             return try await connection.withInspector { try await show($0.status(queues: names)) }
         }
+        let interval = try watch.duration
         // Nothing is under way that would have to be put right.
         signal(SIGINT) { _ in _exit(0) }
         signal(SIGTERM) { _ in _exit(0) }
         try await connection.withInspector { inspector in
-            try await repeatedly(every: watch.duration, names, inspector)
+            try await repeatedly(every: interval, names, inspector)
         }
     }
 

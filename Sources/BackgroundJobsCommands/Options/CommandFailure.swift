@@ -24,8 +24,13 @@ public struct CommandFailure: Error, Sendable, Hashable {
             self = failure
         case let exit as ExitCode:
             self.init(code: exit.rawValue)
-        case is StandardStream.Closed:
-            self.init(code: 0)
+        case let closed as StandardStream.Closed:
+            guard !closed.isReadersWish else {
+                self.init(code: 0)
+                return
+            }
+            let reason = String(cString: strerror(closed.reason))
+            self.init(code: 1, message: "Standard output can't be written: \(reason).")
         case is CancellationError:
             self.init(code: 1, message: "It was cancelled.")
         case let error as BackgroundError:

@@ -54,11 +54,18 @@ struct RedisCommandOptions: ParsableArguments {
     )
     var connectTimeout = DurationArgument(.seconds(5))
 
-    /// Refuses half of a certificate, and a time that is none.
+    /// Refuses files for TLS with a URL that does without: who gives them believes that the connection is encrypted.
+    func checkEncryption(_ url: String) throws {
+        guard tlsCA != nil || tlsCertificate != nil, !url.lowercased().hasPrefix("rediss:") else { return }
+        throw ValidationError("The --tls options go with a rediss:// URL; this one is not encrypted.")
+    }
+
+    /// Refuses half of a certificate, files that would not be used, and a time that is none.
     func validate() throws {
         if (tlsCertificate == nil) != (tlsKey == nil) {
             throw ValidationError("--tls-cert and --tls-key go together: give both or neither.")
         }
+        try checkEncryption(redisOptions().url)
         guard (.milliseconds(10) ... .seconds(3600)).contains(connectTimeout.duration) else {
             throw ValidationError("--connect-timeout lies between 10ms and 1h.")
         }

@@ -5,8 +5,13 @@ import Synchronization
 ///
 /// A reader that has gone away is an answer here and not a signal: SIGPIPE is ignored from the first use on.
 final class StandardStream: Sendable {
-    /// Nobody reads what is written any more.
-    struct Closed: Error {}
+    /// Not all could be written, since nobody reads any more or for the reason that `errno` gave.
+    struct Closed: Error {
+        var reason: Int32 = EPIPE
+
+        /// Whether the reader has gone, as `head` does when it has seen enough.
+        var isReadersWish: Bool { reason == EPIPE }
+    }
 
     static let output = StandardStream(descriptor: 1)
     static let error = StandardStream(descriptor: 2)
@@ -37,18 +42,20 @@ final class StandardStream: Sendable {
     /// - Parameter patience: how many ms to wait for room where the stream is non-blocking; -1: for ever.
     @discardableResult
     func writeAll(_ text: String, patience: Int32 = 1000) -> Bool {
-        var text = text
-        return lock.withLock { _ in text.withUTF8 { write(UnsafeRawBufferPointer($0), patience) } }
+        (try? write(text, patience: patience)) != nil
     }
 
     /// Writes all of the text.
     ///
     /// - Throws: ``Closed`` if it can't be.
-    func write(_ text: String) throws(Closed) {
-        guard writeAll(text) else { throw Closed() }
+    func write(_ text: String, patience: Int32 = 1000) throws(Closed) {
+        var text = text
+        let reason = lock.withLock { _ in text.withUTF8 { write(UnsafeRawBufferPointer($0), patience) } }
+        if let reason { throw Closed(reason: reason) }
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer, _ patience: Int32) -> Bool {
+    /// Returns nil if it wrote all, else what `errno` says of the reason.
+    private func write(_ bytes: UnsafeRawBufferPointer, _ patience: Int32) -> Int32? {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
@@ -57,11 +64,11 @@ final class StandardStream: Sendable {
             } else if errno == EAGAIN {
                 // Somebody who shares this stream made it non-blocking: wait until there is room.
                 var poller = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                guard poll(&poller, 1, patience) > 0, poller.revents & Int16(POLLOUT) != 0 else { return false }
+                guard poll(&poller, 1, patience) > 0, poller.revents & Int16(POLLOUT) != 0 else { return EPIPE }
             } else if errno != EINTR {
-                return false
+                return errno
             }
         }
-        return true
+        return nil
     }
 }

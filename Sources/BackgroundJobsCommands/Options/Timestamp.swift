@@ -20,13 +20,27 @@ enum Timestamp {
             + pad(rest / 60_000 % 60, 2) + ":" + pad(rest / 1000 % 60, 2) + "." + pad(rest % 1000, 3) + "Z"
     }
 
-    /// Reads a time such as `2026-12-01T08:00:00Z`, with or without a fraction, with `Z` or an offset.
+    /// Reads a time such as `2026-12-01T08:00:00Z`, with or without a fraction, with `Z` or an offset; nil for one that is on no
+    /// calendar, which Foundation would move to the next month or day.
     static func parse(_ text: String) -> Date? {
+        guard let fields = text.wholeMatch(of: /(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d).*/.asciiOnlyDigits()),
+            let year = Int(fields.1), let month = Int(fields.2), let day = Int(fields.3), (1...12).contains(month),
+            (1...days(of: month, in: year)).contains(day), fields.4 < "24", fields.5 < "60", fields.6 < "60"
+        else { return nil }
         for hasFraction in [false, true] {
             let style = Date.ISO8601FormatStyle(includingFractionalSeconds: hasFraction)
             if let date = try? style.parse(text) { return date }
         }
         return nil
+    }
+
+    private static func days(of month: Int, in year: Int) -> Int {
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return switch month {
+        case 2: isLeapYear ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     /// The date of a day counted from 1970-01-01 (Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).

@@ -13,7 +13,7 @@ struct WorkerCommand: AsyncParsableCommand {
         abstract: "Runs background jobs.",
         discussion: """
             Compiled Swift can't load a job by its name: your own worker program is this command with your jobs registered
-            (README, "A worker of your own"). The bg-worker that is shipped runs handler programs or the demo jobs:
+            (README, "Thirty seconds of it"). The bg-worker that is shipped runs handler programs or the demo jobs:
 
               bg-worker --queues high,low --handlers ./handlers
               bg-worker --queues high:5,low:1 --demo

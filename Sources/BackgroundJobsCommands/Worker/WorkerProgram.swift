@@ -108,7 +108,8 @@ extension WorkerCommand {
                 try await worker.run()
             }
             do {
-                try await group.waitForAll()
+                // Not waitForAll(), which throws only when all have ended: a watcher that may not work must not be missed.
+                while try await group.next() != nil {}
             } catch {
                 worker.stop()
                 watcher?.stop()

@@ -17,6 +17,7 @@ extension ConnectionDriver {
             metadata: metadata
         )
         hasReportedFailure = false
+        hasReportedRefusal = false
     }
 
     /// Connections that break again and again are told of once a second.
@@ -39,7 +40,12 @@ extension ConnectionDriver {
 
     private func report(_ message: Logger.Message, _ error: RedisError?) {
         let metadata: Logger.Metadata = [LogKey.error: "\(error?.description ?? "none")"]
-        logger.log(level: hasReportedFailure || isFrequent ? .debug : .warning, message, metadata: metadata)
+        // A connection was lost, and then Redis wants another password: a failure that goes on, and news all the same.
+        let isRefusal = error?.code == .authenticationFailed || error?.serverCode != nil
+        let isNews = !hasReportedFailure || isRefusal && !hasReportedRefusal
+        let isAloud = isNews && !isFrequent
+        logger.log(level: isAloud ? .warning : .debug, message, metadata: metadata)
         hasReportedFailure = true
+        if isAloud, isRefusal { hasReportedRefusal = true }
     }
 }

@@ -33,6 +33,7 @@ final class ConnectionDriver {
     var stall: StallDetector
     var readyAt = ContinuousClock.now
     var hasReportedFailure = false
+    var hasReportedRefusal = false
 
     private var spareBytes = ByteBuffer()
     private var spareSlots: [Slot] = []

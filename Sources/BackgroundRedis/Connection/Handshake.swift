@@ -81,10 +81,11 @@ struct Handshake {
                 )
             )
         case (_, "NOAUTH"), (_, "WRONGPASS"), (_, "NOPERM"):
+            let rights = code == "NOPERM" ? " SELECT, CLIENT SETNAME and CLIENT ID must be allowed." : ""
             return .refused(
                 RedisError(
                     .authenticationFailed,
-                    "\(step.rawValue) failed on \(url). \(error.message) SELECT, CLIENT SETNAME and CLIENT ID must be allowed.",
+                    "\(step.rawValue) failed on \(url). \(error.message)\(rights)",
                     serverCode: code
                 )
             )

@@ -200,7 +200,7 @@ final class Mailbox: Sendable {
     static func sessionOver(_ number: UInt64) -> RedisError {
         RedisError(
             .connectionLost,
-            "The command was meant for session \(number), which is over. Build it anew for the next one."
+            "The connection that the command was meant for, session \(number), is over."
         )
     }
 

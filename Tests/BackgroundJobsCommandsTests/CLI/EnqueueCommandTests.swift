@@ -18,7 +18,8 @@ import Testing
 
     @Test(arguments: [
         [], ["X", "{"], ["X", "{}", "{}"], ["X", "--in", "5m", "--at", "2026-12-01T08:00:00Z"], ["X", "--in", "soon"],
-        ["X", "--at", "soon"], ["X", "--count", "0"], ["X", "--count", "2", "--id", "a"], ["X", "{}", "--file", "f"],
+        ["X", "--at", "soon"], ["X", "--at", "2026-02-30T08:00:00Z"],
+        ["X", "--count", "0"], ["X", "--count", "2", "--id", "a"], ["X", "{}", "--file", "f"],
         ["X", "--file", "f", "--count", "2"], ["X", "--file", "f", "--id", "a"],
     ])
     func refusesWithTheCodeOfUsage(arguments: [String]) {
@@ -31,6 +32,15 @@ import Testing
         #expect(help.contains("bg-cli \(name) "))
         #expect(help.contains("Example"))
         #expect(help.contains("--redis") && help.contains("--namespace"))
+    }
+
+    @Test func watchRefusesWhatIsNoTime() throws {
+        #expect(try StatusCommand.parse(["--watch"]).watch?.duration == .seconds(1))
+        #expect(try StatusCommand.parse(["--watch=3"]).watch?.duration == .seconds(3))
+        #expect(try StatusCommand.parse(["-w", "500ms", "--json"]).watch?.duration == .milliseconds(500))
+        for text in ["--watch=x", "--watch=5y", "--watch=0"] {
+            #expect { try StatusCommand.parse([text]) } throws: { StatusCommand.exitCode(for: $0).rawValue == 64 }
+        }
     }
 
     private static func command(_ name: String) -> (any ParsableCommand.Type)? {

@@ -29,11 +29,17 @@ import Testing
     }
 
     @Test func takesTheFilesOfTLS() throws {
-        let options = try options(["--tls-ca", "ca", "--tls-cert", "cert", "--tls-key", "key"])
+        let options = try options(["-r", "rediss://h", "--tls-ca", "ca", "--tls-cert", "cert", "--tls-key", "key"])
         #expect(options.tlsCAFile == "ca")
         #expect(options.tlsCertificateFile == "cert")
         #expect(options.tlsKeyFile == "key")
-        #expect(throws: (any Error).self) { try self.options(["--tls-cert", "cert"]) }
+        #expect(throws: (any Error).self) { try self.options(["-r", "rediss://h", "--tls-cert", "cert"]) }
+    }
+
+    @Test func filesOfTLSDontGoWithAnUnencryptedConnection() throws {
+        #expect(throws: (any Error).self) { try self.options(["-r", "redis://h", "--tls-ca", "ca"]) }
+        #expect(throws: (any Error).self) { try self.options(["-r", "unix:///s", "--tls-ca", "ca"]) }
+        #expect(try options(["-r", "REDISS://h", "--tls-ca", "ca"]).tlsCAFile == "ca")
     }
 }
 
@@ -49,6 +55,8 @@ import Testing
     @Test func mapsTheErrorsOfPrograms() {
         #expect(CommandFailure(ExitCode(75)) == CommandFailure(code: 75))
         #expect(CommandFailure(StandardStream.Closed()) == CommandFailure(code: 0))
+        let isFull = CommandFailure(StandardStream.Closed(reason: 28))
+        #expect(isFull.code == 1 && isFull.message?.hasPrefix("Standard output can't be written: ") == true)
         #expect(CommandFailure(CommandFailure(code: 3, message: "m")) == CommandFailure(code: 3, message: "m"))
     }
 
