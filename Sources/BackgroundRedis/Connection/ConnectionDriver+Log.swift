@@ -11,16 +11,13 @@ enum LogKey {
 extension ConnectionDriver {
     func reportOpen(_ session: RedisSession) {
         let metadata: Logger.Metadata = [LogKey.session: "\(session.number)"]
-        logger.log(
-            level: hasReportedFailure && !isFrequent ? .notice : .debug,
-            "Connected to Redis",
-            metadata: metadata
-        )
+        // Whoever was told of a loss is told of its end.
+        logger.log(level: hasReportedFailure ? .notice : .debug, "Connected to Redis", metadata: metadata)
         hasReportedFailure = false
         hasReportedRefusal = false
     }
 
-    /// Connections that break again and again are told of once a second.
+    /// The losses of a connection that breaks again and again are told of once a second.
     private var isFrequent: Bool {
         let now = ContinuousClock.now
         if let reportedAt, reportedAt.duration(to: now) < .seconds(1) { return true }
@@ -45,7 +42,7 @@ extension ConnectionDriver {
         let isNews = !hasReportedFailure || isRefusal && !hasReportedRefusal
         let isAloud = isNews && !isFrequent
         logger.log(level: isAloud ? .warning : .debug, message, metadata: metadata)
-        hasReportedFailure = true
+        hasReportedFailure = hasReportedFailure || isAloud
         if isAloud, isRefusal { hasReportedRefusal = true }
     }
 }
