@@ -21,6 +21,7 @@ struct UnknownFateTests {
 
     /// Enqueues one job at a server that answers `exec` to the nth EXEC and `others` to what is asked afterwards.
     private func enqueue(
+        patience: Duration = .seconds(60),
         exec: @escaping @Sendable (Int) -> FakeServer.Answer,
         others: @escaping @Sendable (_ word: String, _ count: Int) -> FakeServer.Answer
     ) async throws -> (conversation: [String], error: BackgroundError?) {
@@ -48,7 +49,7 @@ struct UnknownFateTests {
         )
         var thrown: BackgroundError?
         do {
-            try await RedisStore(client: client, namespace: "bg").enqueue([Self.job])
+            try await RedisStore(client: client, namespace: "bg", patience: patience).enqueue([Self.job])
         } catch {
             thrown = error
         }
@@ -95,7 +96,7 @@ struct UnknownFateTests {
 
     @Test("nobody can be asked: the error says that the fate is unknown")
     func unknown() async throws {
-        let (words, error) = try await enqueue(exec: { _ in .close }, others: { _, _ in .close })
+        let (words, error) = try await enqueue(patience: .seconds(1), exec: { _ in .close }, others: { _, _ in .close })
         #expect(words.count { $0 == "EXEC" } == 1)
         #expect(error?.code == .unknownFate)
         #expect(error?.message.contains("same ID") == true)
@@ -113,7 +114,11 @@ struct UnknownFateTests {
 
     @Test("hashes that can't be deleted again are told of")
     func cleanUpImpossible() async throws {
-        let (words, error) = try await enqueue(exec: { _ in Self.wrongType }, others: { _, _ in .close })
+        let (words, error) = try await enqueue(
+            patience: .seconds(1),
+            exec: { _ in Self.wrongType },
+            others: { _, _ in .close }
+        )
         #expect(words.contains("DEL") && !words.contains("EXISTS"))
         #expect(error?.code == .damaged)
     }
