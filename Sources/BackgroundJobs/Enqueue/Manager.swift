@@ -17,6 +17,7 @@ import NIOPosix
 public final class Manager: Sendable {
     private let client: RedisClient
     private let store: any Store
+    private let namespace: String
     private let maximumArguments: Int
 
     /// Makes a manager.
@@ -41,6 +42,7 @@ public final class Manager: Sendable {
             logger: logger
         )
         store = RedisStore(client: client, namespace: redis.namespace, patience: redis.connectTimeout)
+        namespace = redis.namespace
         self.maximumArguments = maximumArguments
     }
 
@@ -57,18 +59,22 @@ public final class Manager: Sendable {
     ///   - time: when it is to run, by the Redis server's clock; it wins over `delay`. A time that has passed: at once.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
     ///   - id: an ID of the caller's choice: a job that is there already under this ID is not queued again. nil: a new UUID.
-    /// - Returns: the job's ID.
-    /// - Throws: ``BackgroundError``: `invalidArgument` for a name, ID, time or size that is not allowed, `unavailable` and
-    ///   `refused` if nothing was written, `unknownFate` if Redis could not be asked after the connection broke.
+    ///   - options: what it asks for; they win over the type's ``Job/options``.
+    /// - Returns: the job's ID; the ID of another job if that one holds the uniqueness lock.
+    /// - Throws: ``BackgroundError``: `invalidArgument` for a name, ID, time, size or option that is not allowed,
+    ///   `unavailable` and `refused` if nothing was written, `unknownFate` if Redis could not be asked after the connection
+    ///   broke.
     @discardableResult
     public func enqueue<J: Job>(
         _ job: J,
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String? = nil,
-        id: String? = nil
-    ) async throws -> String {
-        try await enqueue([newJob(job, in: delay, at: time, queue: queue, id: id)])[0]
+        id: String? = nil,
+        options: JobOptions = JobOptions()
+    ) async throws -> JobHandle {
+        let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, id: id, options: options, class: J.options)
+        return try await enqueue([newJob(job, terms)])[0]
     }
 
     /// Enqueues a job by its class name, with arguments as they are: for workers written elsewhere.
@@ -80,8 +86,9 @@ public final class Manager: Sendable {
     ///   - time: when it is to run; it wins over `delay`.
     ///   - queue: the queue.
     ///   - id: an ID of the caller's choice; nil: a new UUID.
-    /// - Returns: the job's ID.
-    /// - Throws: as ``enqueue(_:in:at:queue:id:)``.
+    ///   - options: what it asks for.
+    /// - Returns: the job's ID; the ID of another job if that one holds the uniqueness lock.
+    /// - Throws: as ``enqueue(_:in:at:queue:id:options:)``.
     @discardableResult
     public func enqueue(
         _ className: String,
@@ -89,19 +96,22 @@ public final class Manager: Sendable {
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String = "default",
-        id: String? = nil
-    ) async throws -> String {
-        let job = try newJob(className, Array(arguments.utf8), in: delay, at: time, queue: queue, id: id)
-        return try await enqueue([job])[0]
+        id: String? = nil,
+        options: JobOptions = JobOptions()
+    ) async throws -> JobHandle {
+        let terms = Terms(delay: delay, time: time, queue: queue, id: id, options: options)
+        return try await enqueue([newJob(className, Array(arguments.utf8), terms)])[0]
     }
 
-    /// Enqueues any number of jobs, in transactions of up to a thousand jobs and 4 MiB of arguments.
+    /// Enqueues any number of jobs, in transactions of up to a thousand jobs and 4 MiB of arguments. (Jobs with a
+    /// uniqueness lock go one by one.)
     ///
     /// - Parameters:
     ///   - jobs: the jobs; a sequence of any length, of which those of one transaction at a time are held.
     ///   - delay: how long from now they are to run.
     ///   - time: when they are to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
+    ///   - options: what they ask for; they win over the type's ``Job/options``.
     /// - Returns: the IDs, in the order of the jobs.
     /// - Throws: ``BulkError`` with the IDs of those that are queued, when one of the transactions was not carried out.
     @discardableResult
@@ -109,9 +119,11 @@ public final class Manager: Sendable {
         contentsOf jobs: some Sequence<J>,
         in delay: Duration? = nil,
         at time: Date? = nil,
-        queue: String? = nil
-    ) async throws -> [String] {
-        try await enqueueAll(jobs.lazy.map { try self.newJob($0, in: delay, at: time, queue: queue, id: nil) })
+        queue: String? = nil,
+        options: JobOptions = JobOptions()
+    ) async throws -> [JobHandle] {
+        let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
+        return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms) })
     }
 
     /// Enqueues any number of jobs by class name, in transactions of up to a thousand jobs and 4 MiB of arguments.
@@ -119,6 +131,10 @@ public final class Manager: Sendable {
     /// - Parameters:
     ///   - className: the class name of all of them.
     ///   - arguments: one JSON value for each job.
+    ///   - delay: how long from now they are to run.
+    ///   - time: when they are to run; it wins over `delay`.
+    ///   - queue: the queue.
+    ///   - options: what they ask for.
     /// - Returns: the IDs, in the order of the arguments.
     /// - Throws: ``BulkError``.
     @discardableResult
@@ -127,13 +143,11 @@ public final class Manager: Sendable {
         contentsOf arguments: some Sequence<String>,
         in delay: Duration? = nil,
         at time: Date? = nil,
-        queue: String = "default"
-    ) async throws -> [String] {
-        try await enqueueAll(
-            arguments.lazy.map {
-                try self.newJob(className, Array($0.utf8), in: delay, at: time, queue: queue, id: nil)
-            }
-        )
+        queue: String = "default",
+        options: JobOptions = JobOptions()
+    ) async throws -> [JobHandle] {
+        let terms = Terms(delay: delay, time: time, queue: queue, options: options)
+        return try await enqueueAll(arguments.lazy.map { try self.newJob(className, Array($0.utf8), terms) })
     }
 
     /// Takes out a job that waits, and deletes it.
@@ -151,15 +165,47 @@ public final class Manager: Sendable {
         }
     }
 
+    /// Cancels a job. One that waits is taken out and recorded as cancelled. The Swift task of one that runs is cancelled on
+    /// its worker, and the job ends as cancelled, without retries, unless it succeeds all the same.
+    ///
+    /// - Parameter id: the job's ID.
+    /// - Returns: what became of it.
+    /// - Throws: ``BackgroundError`` with the code `jobNotFound` if there is no such job, or as for enqueuing.
+    @discardableResult
+    public func cancel(_ id: String) async throws -> Cancellation {
+        try Names.checkID(id)
+        switch try await store.cancel(id, recordedAs: .randomUUID()) {
+        case .cancelled: return .cancelled
+        case .told: return .told
+        case .ended: return .ended
+        case .missing: throw BackgroundError(.jobNotFound, "There is no job with the ID \(id).")
+        }
+    }
+
+    /// What became of a request to cancel a job.
+    public enum Cancellation: String, Sendable, Hashable {
+        /// It waited, and has ended as cancelled.
+        case cancelled
+        /// It runs, and its worker has been told.
+        case told
+        /// It had ended before: nothing was changed.
+        case ended
+    }
+
     // MARK: Making jobs
 
-    private func newJob<J: Job>(
-        _ job: J,
-        in delay: Duration?,
-        at time: Date?,
-        queue: String?,
-        id: String?
-    ) throws -> NewJob {
+    /// On what terms jobs are enqueued.
+    private struct Terms {
+        var delay: Duration?
+        var time: Date?
+        var queue: String
+        var id: String?
+        var options: JobOptions
+        /// What the job's type says.
+        var `class` = JobOptions()
+    }
+
+    private func newJob<J: Job>(_ job: J, _ terms: Terms) throws -> NewJob {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let arguments: Data
@@ -168,20 +214,17 @@ public final class Manager: Sendable {
         } catch {
             throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
         }
-        return try newJob(J.name, [UInt8](arguments), in: delay, at: time, queue: queue ?? J.queue, id: id)
+        return try newJob(J.name, [UInt8](arguments), terms)
     }
 
     private func newJob(
         _ className: String,
         _ arguments: [UInt8],
-        in delay: Duration?,
-        at time: Date?,
-        queue: String,
-        id: String?
+        _ terms: Terms
     ) throws(BackgroundError) -> NewJob {
         try Names.checkClass(className)
-        try Names.checkQueue(queue)
-        if let id { try Names.checkID(id) }
+        try Names.checkQueue(terms.queue)
+        if let id = terms.id { try Names.checkID(id) }
         guard arguments.count <= maximumArguments else {
             throw BackgroundError(
                 .invalidArgument,
@@ -189,47 +232,56 @@ public final class Manager: Sendable {
                     + "Store large data elsewhere and pass a reference."
             )
         }
+        let all = terms.options.or(terms.class)
         return NewJob(
-            id: id ?? .randomUUID(),
-            queue: queue,
+            id: terms.id ?? .randomUUID(),
+            queue: terms.queue,
             className: className,
             arguments: arguments,
-            due: try DueTime.due(in: delay, at: time),
-            isIDChosen: id != nil
+            due: try DueTime.due(in: terms.delay, at: terms.time),
+            fields: try terms.options.fields(),
+            expiry: try all.expiry(),
+            lock: try all.unique?.lock(
+                namespace: namespace,
+                className: className,
+                queue: terms.queue,
+                arguments: arguments
+            ),
+            isIDChosen: terms.id != nil
         )
     }
 
     // MARK: Sending them
 
-    private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String] {
-        try await store.enqueue(jobs)
-        return jobs.map(\.id)
+    private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [JobHandle] {
+        let holders = try await store.enqueue(jobs)
+        return jobs.map { JobHandle(id: holders[$0.id] ?? $0.id, isDuplicate: holders[$0.id] != nil) }
     }
 
     /// What one transaction holds at most: as long as it runs nobody else is served, and Redis holds it in memory until EXEC.
     private static let chunkCount = 1000
     private static let chunkBytes = 4 << 20
 
-    private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [String] {
-        var ids: [String] = []
+    private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [JobHandle] {
+        var handles: [JobHandle] = []
         var chunk: [NewJob] = []
         var bytes = 0
         do {
             for job in jobs {
                 let job = try job.get()
                 if chunk.count == Self.chunkCount || !chunk.isEmpty && bytes + job.arguments.count > Self.chunkBytes {
-                    ids += try await enqueue(chunk)
+                    handles += try await enqueue(chunk)
                     chunk.removeAll(keepingCapacity: true)
                     bytes = 0
                 }
                 chunk.append(job)
                 bytes += job.arguments.count
             }
-            if !chunk.isEmpty { ids += try await enqueue(chunk) }
+            if !chunk.isEmpty { handles += try await enqueue(chunk) }
         } catch {
-            throw BulkError(queued: ids, failed: chunk.map(\.id), cause: error)
+            throw BulkError(queued: handles.map(\.id), failed: chunk.map(\.id), cause: error)
         }
-        return ids
+        return handles
     }
 }
 
@@ -240,6 +292,17 @@ extension LazySequenceProtocol {
     ) -> LazyMapSequence<Elements, Result<NewJob, any Error>> {
         map { element in Result { try make(element) } }
     }
+}
+
+/// A job that was enqueued.
+public struct JobHandle: Sendable, Hashable, CustomStringConvertible {
+    /// The job's ID.
+    public let id: String
+    /// Whether nothing was queued, since a job of the same kind holds the uniqueness lock: then ``id`` is that job's.
+    public let isDuplicate: Bool
+
+    /// The job's ID.
+    public var description: String { id }
 }
 
 /// Not all jobs of a bulk call are queued.

@@ -22,14 +22,41 @@ public protocol Job: Codable, Sendable {
     /// The queue used when a call to enqueue names none. Default: `default`.
     static var queue: String { get }
 
+    /// What it asks for when it fails, hangs, or must not run twice. Default: the defaults of ``JobOptions``.
+    static var options: JobOptions { get }
+
+    /// What becomes of an attempt that threw this error: the place for rules by type of error.
+    ///
+    /// ```swift
+    /// static func outcome(of error: any Error) -> JobOutcome? {
+    ///     error is CardDeclined ? .discard("card declined") : nil
+    /// }
+    /// ```
+    ///
+    /// - Returns: an outcome that is as good as thrown; nil, the default: it has failed, and is tried again as ``options`` say.
+    static func outcome(of error: any Error) -> JobOutcome?
+
+    /// Called after each attempt that failed, before its end is on record. Default: nothing.
+    ///
+    /// Not called where nobody could: the worker vanished. What it does may happen twice, as with `perform`.
+    static func onFailure(_ failure: JobFailure) async
+
+    /// Called after ``onFailure(_:)`` where that was the last attempt: the job is dead. Default: nothing.
+    static func onDeath(_ failure: JobFailure) async
+
     /// Does the work.
     ///
     /// - Parameter context: what the job may know of this attempt.
-    /// - Throws: anything; the attempt has then failed with the error's type and description.
+    /// - Throws: anything; the attempt has then failed with the error's type and description, and the job is tried again as
+    ///   ``options`` say. A ``JobOutcome`` says what is to become of it instead.
     func perform(_ context: JobContext) async throws
 }
 
 extension Job {
     public static var name: String { String(describing: Self.self) }
     public static var queue: String { "default" }
+    public static var options: JobOptions { JobOptions() }
+    public static func outcome(of error: any Error) -> JobOutcome? { nil }
+    public static func onFailure(_ failure: JobFailure) async {}
+    public static func onDeath(_ failure: JobFailure) async {}
 }

@@ -15,16 +15,31 @@ public struct JobContext: Sendable {
     /// A logger that carries the four above as metadata.
     public let logger: Logger
 
-    private let loss: @Sendable () -> Bool
+    private let reason: @Sendable () -> Cancellation?
+
+    /// Why an attempt's task was cancelled.
+    public enum Cancellation: String, Sendable, Hashable {
+        /// It ran longer than its time limit.
+        case timeout
+        /// Somebody cancelled the job.
+        case cancelled
+        /// The attempt was taken away from this worker: it is run elsewhere, or will be, and its result will be refused.
+        case lost
+        /// The worker stops.
+        case shutdown
+    }
+
+    /// Why the task was cancelled; nil if it was not.
+    public var cancellation: Cancellation? { reason() }
 
     /// Whether this attempt has been taken away from its worker: it is run elsewhere, or will be, and its result will be
     /// refused. The task is cancelled at the same moment.
-    public var isLost: Bool { loss() }
+    public var isLost: Bool { cancellation == .lost }
 
     /// Makes a context, for tests of a job's ``Job/perform(_:)``.
     ///
     /// - Parameters:
-    ///   - isLost: what ``isLost`` answers.
+    ///   - cancellation: what ``cancellation`` answers.
     public init(
         jobID: String,
         attemptID: String,
@@ -32,7 +47,7 @@ public struct JobContext: Sendable {
         queue: String = "default",
         className: String,
         logger: Logger,
-        isLost: @escaping @Sendable () -> Bool = { false }
+        cancellation: @escaping @Sendable () -> Cancellation? = { nil }
     ) {
         self.jobID = jobID
         self.attemptID = attemptID
@@ -46,6 +61,6 @@ public struct JobContext: Sendable {
         logger[metadataKey: LogKey.queue] = "\(queue)"
         logger[metadataKey: LogKey.className] = "\(className)"
         self.logger = logger
-        self.loss = isLost
+        self.reason = cancellation
     }
 }

@@ -5,33 +5,54 @@ public struct JobRegistry: Sendable {
     /// Runs one attempt, given the arguments as the bytes that were enqueued.
     public typealias Handler = @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> Void
 
-    package private(set) var handlers: [String: Handler] = [:]
+    /// What is known of a class.
+    package struct Entry: Sendable {
+        package var options: JobOptions
+        package var handler: Handler
+        var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
+        var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
+        var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
+    }
+
+    package private(set) var entries: [String: Entry] = [:]
 
     /// Makes an empty registry.
     public init() {}
 
     /// The registered class names, sorted.
-    public var classes: [String] { handlers.keys.sorted() }
+    public var classes: [String] { entries.keys.sorted() }
 
     /// Registers a job type under its ``Job/name``.
     ///
-    /// - Precondition: the name is a valid class name and not registered yet.
+    /// - Precondition: the name is a valid class name and not registered yet; the type's ``Job/options`` are allowed.
     public mutating func register<J: Job>(_ type: J.Type) {
-        register(J.name) { (job: J, context) in try await job.perform(context) }
+        add(
+            J.name,
+            Entry(
+                options: J.options,
+                handler: { bytes, context in try await J.decoded(from: bytes).perform(context) },
+                outcome: J.outcome(of:),
+                onFailure: J.onFailure,
+                onDeath: J.onDeath
+            )
+        )
     }
 
     /// Registers a name with a closure that captures what it needs: a database, an HTTP client.
     ///
     /// - Parameters:
     ///   - name: the class name.
+    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
     ///   - perform: does the work, given the decoded arguments.
-    /// - Precondition: the name is a valid class name and not registered yet.
+    /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register<Arguments: Decodable & Sendable>(
         _ name: String,
+        options: JobOptions = JobOptions(),
         _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Void
     ) {
         register(
             name,
+            options: options,
             raw: { bytes, context in
                 try await perform(try Arguments.decoded(from: bytes), context)
             }
@@ -40,14 +61,40 @@ public struct JobRegistry: Sendable {
 
     /// Registers a name with a closure that gets the arguments as they are, bytes from end to end.
     ///
-    /// - Precondition: the name is a valid class name and not registered yet.
-    public mutating func register(_ name: String, raw handler: @escaping Handler) {
+    /// - Parameters:
+    ///   - name: the class name.
+    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - handler: does the work.
+    /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
+    public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
+        add(name, Entry(options: options, handler: handler))
+    }
+
+    private mutating func add(_ name: String, _ entry: Entry) {
         do {
             try Names.checkClass(name)
+            try entry.options.check()
         } catch {
-            preconditionFailure(error.message)
+            preconditionFailure("the job class \(name): \(error.message)")
         }
-        precondition(handlers.updateValue(handler, forKey: name) == nil, "the job class \(name) is registered twice")
+        precondition(entries.updateValue(entry, forKey: name) == nil, "the job class \(name) is registered twice")
+    }
+
+    /// What a claim has to know of these classes.
+    func claimDefaults(_ delivery: Delivery) -> ClaimDefaults {
+        ClaimDefaults(delivery: delivery, classes: entries.compactMapValues { ClaimDefaults.Rules($0.options) })
+    }
+}
+
+extension ClaimDefaults.Rules {
+    /// nil where the options say nothing of deliveries and crashes.
+    fileprivate init?(_ options: JobOptions) {
+        guard options.delivery != nil || options.crashRetries != nil || options.crashWindow != nil else { return nil }
+        self.init(
+            delivery: options.delivery,
+            crashRetries: try? options.crashRetries?.text(),
+            crashWindow: options.crashWindow?.ceilingMilliseconds
+        )
     }
 }
 

@@ -5,9 +5,9 @@
 --       4 number of queues, then their names (where an offered ID is looked for)
 --       + number of attempts it answers for, then for each: attempt, queue
 --       + the attempt IDs offered in calls that got no reply
--- Returns { verdicts, granted }
+-- Returns { verdicts, granted, now }
 --       verdicts: for each attempt in turn, the offered ones last: 'yours' | 'done' | 'lost' | 'never' | a sentence
---       granted: flat, 8 a job as `exchange` returns them: the offered ones that were begun
+--       granted: flat, 9 a job as `exchange` returns them: the offered ones that were begun   now: the server's time
 --
 -- An attempt whose job has got arguments beyond the limit since it began is ended as `Bad Job`, and is "lost".
 --
@@ -27,10 +27,10 @@ local function verdict(text) verdicts[#verdicts + 1] = text end
 
 -- Sets `wrk`, if this node runs the attempt. Else nil and the verdict. One that is offered needs its job.
 local function take_over(attempt, needs_job)
-    local record, fault = look('HMGET', key('attempts', attempt), 'nod', 'ado', 'job', 'num')
+    local record, fault = look('HMGET', key('attempts', attempt), 'num', 'crm', 'crw', 'nod', 'ado', 'job')
     if not record then return nil, fault end
-    if record[1] ~= node or (needs_job and not record[3]) then return nil, 'lost' end
-    redis.call('HSET', key('attempts', attempt), 'wrk', client, 'ado', (number(record[2]) or 0) + 1)
+    if record[4] ~= node or (needs_job and not record[6]) then return nil, 'lost' end
+    redis.call('HSET', key('attempts', attempt), 'wrk', client, 'ado', (number(record[5]) or 0) + 1)
     return record
 end
 
@@ -74,13 +74,7 @@ while at <= #ARGV do
         verdict(refusal)
     elseif found then
         local record, why = take_over(attempt, true)
-        if record then
-            local fields = look('HMGET', key('jobs', record[3]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
-            local n = #granted
-            granted[n + 1], granted[n + 2], granted[n + 3], granted[n + 4] = attempt, record[3], found, record[4] or 0
-            granted[n + 5], granted[n + 6], granted[n + 7] = fields[1], fields[2], fields[3]
-            granted[n + 8] = (number(fields[4]) or 0) > 1 and 1 or 0
-        end
+        if record then hand_out_again(granted, attempt, record[6], found, record) end
         verdict(record and 'yours' or why)
     elseif redis.call('EXISTS', key('attempts', attempt)) == 0 then
         verdict('never')
@@ -91,4 +85,4 @@ while at <= #ARGV do
     end
 end
 write_counts()
-return { verdicts, granted }
+return { verdicts, granted, now }

@@ -10,47 +10,15 @@
 -- LREM on a long list would hold up everybody (about 15 ms per million places).
 
 local job = ARGV[2]
-local job_key = key('jobs', job)
-local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls')
-if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
-if not (fields[1] or fields[4]) then return 'missing' end
-if fields[3] == 'Dequeued' then return 'missing' end
-if present(fields[3]) then return 'ended' end
-local queue, last = fields[1], present(fields[2])
-if last then
-    local record = look('HMGET', key('attempts', last), 'que', 'fin', 'err') or {}
-    local running_in = record[1] or queue
-    if running_in then
-        local running
-        running, fault = look('SISMEMBER', key('processing', running_in), last)
-        if not running then return redis.error_reply('WRONGTYPE ' .. key('processing', running_in) .. ': ' .. fault) end
-        if running == 1 then return 'running' end
-    end
-    if present(record[2]) and not record[3] then return 'ended' end
-end
-
-if not queue then return redis.error_reply('ERR ' .. job_key .. ' has no field que: nothing tells where the job waits') end
-local lists = { key('handoff', queue), key('ready', queue), key('suspects', queue) }
-local sound
-sound, fault = exists_as('list', unpack(lists))
-if sound then sound, fault = exists_as('zset', key('scheduled', queue)) end
-if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
-
+local state, fields = look_at_waiting(job)
+if state ~= 'waiting' then return state end
 relieve()
-local found, long = redis.call('ZREM', key('scheduled', queue), job), false
-for _, list in ipairs(lists) do
-    if redis.call('LLEN', list) > tonumber(ARGV[3]) then
-        long = true
-    else
-        found = found + redis.call('LREM', list, 0, job)
-    end
+local found, long = take_out(job, fields.queue, tonumber(ARGV[3]))
+if long and not found then
+    end_job(job, 'Dequeued')
+else
+    -- Also one that stood nowhere: a hash that its producer never pushed.
+    release_lock(job, fields.digest)
+    redis.call('DEL', key('jobs', job))
 end
-if found > 0 then
-    redis.call('DEL', job_key)
-    return 'dequeued'
-end
-if long then
-    redis.call('HSET', job_key, 'end', 'Dequeued')
-    return 'dequeued'
-end
-return 'ended'
+return 'dequeued'

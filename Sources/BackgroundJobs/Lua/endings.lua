@@ -22,7 +22,7 @@ local function look_at_ending(queue, attempt, job)
     if sound then sound, fault = exists_as('zset', key('failed', queue), key('ended', queue), key('dead', queue), key('scheduled', queue)) end
     if sound then sound, fault = exists_as('list', key('ready', queue), key('suspects', queue)) end
     if not sound then return nil, fault end
-    local fields, wrong = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end', 'las')
+    local fields, wrong = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end', 'las', 'att')
     if not fields then return { gone = wrong, faults = {} } end
     if not (fields[1] or fields[2]) then return { gone = 'there is no such hash', faults = {} } end
     local over = present(fields[7]) and 'it had ended before'
@@ -36,6 +36,7 @@ local function look_at_ending(queue, attempt, job)
         errors = number(fields[3]) or 0,
         crashes = number(fields[4]) or 0,
         crash_time = number(fields[5]),
+        begun = number(fields[9]) or 0,
         cancelled = not over and fields[6] == '1',
         over = over,
         faults = faults,
@@ -49,12 +50,35 @@ local function end_attempt(set, queue, attempt, ...)
     redis.call('ZADD', key(set, queue), now, attempt)
 end
 
-local function end_job(job, how) redis.call('HSET', key('jobs', job), 'end', how) end
+-- A uniqueness lock is the job's as long as it bears the job's ID: nobody frees another's.
+local function release_lock(job, digest)
+    if present(digest) and look('GET', key('unique', digest)) == job then redis.call('DEL', key('unique', digest)) end
+end
+
+local function end_job(job, how, ...)
+    redis.call('HSET', key('jobs', job), 'end', how, ...)
+    release_lock(job, redis.call('HGET', key('jobs', job), 'unq'))
+end
 
 local function bury(queue, job, ...)
-    redis.call('HSET', key('jobs', job), 'end', 'Dead', ...)
+    end_job(job, 'Dead', ...)
     redis.call('ZADD', key('dead', queue), now, job)
     count(queue, 'dead', 1)
+end
+
+-- To be run at this time.
+local function schedule(queue, job, time, ...)
+    redis.call('HSET', key('jobs', job), 'pat', time, ...)
+    redis.call('ZADD', key('scheduled', queue), time, job)
+end
+
+-- A record of something that befell a job that did not begin: an attempt with the number 0, which becomes the last one.
+local function record_unbegun(set, queue, job, last, attempt, err, ...)
+    local record = { 'sta', now, 'fin', now, 'time', 0, 'job', job, 'que', queue, 'num', 0, 'err', err, ... }
+    if present(last) then record[#record + 1], record[#record + 2] = 'prv', last end
+    redis.call('HSET', key('attempts', attempt), unpack(record))
+    redis.call('ZADD', key(set, queue), now, attempt)
+    redis.call('HSET', key('jobs', job), 'las', attempt)
 end
 
 -- Arguments that no worker is handed: a reply of such a size would take it down, and the next one after it.
@@ -76,29 +100,32 @@ local function end_as_too_large(queue, attempt, job, arguments)
     return true
 end
 
--- The ending of an attempt whose worker is gone: no `fin`, since nobody knows when. Returns where the job went.
-local function end_as_vanished(queue, attempt, job, fields, delivery, crash_retries, crash_window)
-    local message = table.concat(fields.faults, '; ')
-    if fields.cancelled then
-        end_attempt('ended', queue, attempt, 'err', 'Cancelled', 'msg', 'Worker Timeout' .. (message ~= '' and '; ' .. message or ''))
-        count(queue, 'cancelled', 1)
-        end_job(job, 'Cancelled')
-        return 'cancelled'
-    end
-    if message == '' then
-        end_attempt('failed', queue, attempt, 'err', 'Worker Timeout')
-    else
-        end_attempt('failed', queue, attempt, 'err', 'Worker Timeout', 'msg', message)
-    end
-    count(queue, 'crashed', 1)
-    if fields.gone then return 'gone' end
-    if fields.over then return 'over' end
-    local crashes, first = fields.crashes, fields.crash_time
-    if not first or (crash_window > 0 and now - first > crash_window) then
-        crashes, first = 0, now
-    end
+-- The crash budget and window where neither the job nor its class says otherwise.
+local usual_retries, usual_window = 3, 259200000
+
+-- The crashes that count, and when the first of them was.
+local function crashes_within(window, crashes, first)
+    if not first or (window > 0 and now - first > window) then return 0, nil end
+    return crashes, first
+end
+
+-- What a crash makes of the job: the count, the time of the first, and a sentence if the job is dead of it.
+local function crash(fields, delivery, budget, window)
+    local crashes, first = crashes_within(window, fields.crashes, fields.crash_time)
     crashes = crashes + 1
-    if delivery == 'amo' or (crash_retries ~= 'all' and crashes > crash_retries) then
+    local sentence
+    if delivery == 'amo' then
+        sentence = 'the job is dead, since it is to run at most once'
+    elseif budget ~= 'all' and crashes > budget then
+        sentence = string.format('the job is dead: its worker vanished %d times%s, and %d are forgiven', crashes,
+            window > 0 and string.format(' within %g h', window / 3600000) or '', budget)
+    end
+    return crashes, first or now, sentence
+end
+
+-- Carries it out; returns where the job went.
+local function requeue_crashed(queue, job, crashes, first, is_dead)
+    if is_dead then
         bury(queue, job, 'crs', crashes, 'crt', first)
         return 'dead'
     end
@@ -109,4 +136,29 @@ local function end_as_vanished(queue, attempt, job, fields, delivery, crash_retr
     end
     redis.call('LPUSH', key('ready', queue), job)
     return 'ready'
+end
+
+-- The ending of an attempt whose worker is gone: no `fin`, since nobody knows when. Returns where the job went.
+local function end_as_vanished(queue, attempt, job, fields, delivery, budget, window)
+    local sentences = fields.faults
+    local set, err, counter = 'failed', 'Worker Timeout', 'crashed'
+    local crashes, first, fatal
+    if fields.cancelled then
+        set, err, counter = 'ended', 'Cancelled', 'cancelled'
+        table.insert(sentences, 1, 'Worker Timeout')
+    elseif not fields.gone and not fields.over then
+        crashes, first, fatal = crash(fields, delivery, budget, window)
+        if fatal then table.insert(sentences, 1, fatal) end
+    end
+    local written = { 'err', err }
+    if #sentences > 0 then written[3], written[4] = 'msg', table.concat(sentences, '; ') end
+    end_attempt(set, queue, attempt, unpack(written))
+    count(queue, counter, 1)
+    if fields.cancelled then
+        end_job(job, 'Cancelled')
+        return 'cancelled'
+    end
+    if fields.gone then return 'gone' end
+    if fields.over then return 'over' end
+    return requeue_crashed(queue, job, crashes, first, fatal)
 end

@@ -3,18 +3,20 @@
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace   2 node   3 client ID that vouches (`wrk`)
 --       4 number of completed attempts, then for each: attempt, queue, ms
---       + number of other endings, then for each: attempt, queue, job, ms, err, msg, ending
---         (ending: dead | discarded | shutdown | cancelled)
+--       + number of other endings, then for each: attempt, queue, job, ms, err, msg, ending, delay in ms, retry queue
+--         (ending: completed | retried | dead | discarded | crashed | snoozed | shutdown | unbegun | cancelled)
 --       + jobs wanted (0: finish only), bytes of arguments wanted, 1 if a suspect may be taken
+--       + delivery of jobs that don't say (alo | amo), number of classes with rules of their own, then for each: class,
+--         delivery, crash retries, crash window ('' where the rule is the usual one)
 --       + number of queues, then their names in the order of preference
 --       + number of offered attempt IDs that an earlier call may have used, then all offered IDs, these first
--- Returns { exceptions, jobs, notices, paused, short, spent }
+-- Returns { exceptions, jobs, notices, paused, short, spent, now }
 --       exceptions: flat (index from 0, "done" | "lost" | a sentence) of the endings that were not simply written
---       jobs: flat, 8 a job (attempt, job, queue, num, cls, arg, qat, 1 if a suspect)
+--       jobs: flat, 9 a job (attempt, job, queue, num, cls, arg, qat, 1 if a suspect or 2 if it is its last try, options)
 --       notices: flat (queue, sentence) of what was left out, dropped or found damaged
 --       paused: names of the queues that are paused   short: 1 if the queues hold no more than what was taken
 --       spent: those of the IDs offered again (fresh ones too, where one was used before) whose attempts have ended: they
---       are not to be offered any more
+--       are not to be offered any more   now: the server's time
 --
 -- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
 --
@@ -88,67 +90,97 @@ for queue, batch in pairs(completed) do
 end
 
 -- 2. What ended otherwise.
-local counted = { discarded = 'discarded', shutdown = 'shutdown', cancelled = 'cancelled' }
-for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
-    local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
-    local err, msg, ending = next_argument(), next_argument(), next_argument()
+local set_of = { completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'failed' }
+local counter_of = {
+    completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
+    snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled',
+}
+local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target)
     local running, fault = look('SISMEMBER', key('processing', queue), attempt)
+    if running == 0 then return except(i, settled(attempt)) end
     local fields
     if running == 1 then fields, fault = look_at_ending(queue, attempt, job) end
-    if running == 0 then
-        except(i, settled(attempt))
-    elseif not fields then
-        except(i, fault)
-    else
-        -- Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
-        if fields.cancelled and ending ~= 'cancelled' then
-            msg = msg == '' and err or err .. ': ' .. msg
-            err, ending = 'Cancelled', 'cancelled'
-        end
-        local failed = ending == 'dead' or ending == 'discarded'
-        local at_most_once = ending == 'shutdown' and redis.call('HGET', key('attempts', attempt), 'dlv') == 'amo'
-        local written = { 'fin', now, 'time', ms, 'err', present(err) or 'Error' }
-        if msg ~= '' then
-            written[7], written[8] = 'msg', msg
-        end
-        end_attempt(failed and 'failed' or 'ended', queue, attempt, unpack(written))
-        if failed then
-            count(queue, 'failed', 1)
-            count(queue, 'run', number(ms) and tonumber(ms) or 0, true)
-        end
-        if counted[ending] then count(queue, counted[ending], 1) end
-        for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
-        if fields.gone or fields.over then
-            notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. (fields.gone or fields.over))
-        elseif ending == 'cancelled' then
-            end_job(job, 'Cancelled')
-        elseif ending == 'dead' then
-            bury(queue, job, 'ers', fields.errors + 1)
-        elseif ending == 'discarded' then
-            redis.call('HSET', key('jobs', job), 'ers', fields.errors + 1, 'end', 'Discarded')
-        elseif at_most_once then
-            bury(queue, job)
-        else
-            redis.call('LPUSH', key(fields.crashes > 1 and 'suspects' or 'ready', queue), job)
-        end
+    if fields and ending == 'completed' then
+        local sound, wrong = exists_as('zset', key('completed', queue))
+        if not sound then fields, fault = nil, wrong end
+    elseif fields and target ~= '' then
+        local sound, wrong = exists_as('zset', key('scheduled', target))
+        if sound then sound, wrong = exists_as('set', prefix .. 'queues') end
+        if not sound then fields, fault = nil, wrong end
     end
+    if not fields then return except(i, fault) end
+
+    -- Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
+    if fields.cancelled and ending ~= 'cancelled' and ending ~= 'completed' then
+        msg = msg == '' and err or err .. ': ' .. msg
+        err, ending = 'Cancelled', 'cancelled'
+    end
+    local set = set_of[ending] or 'ended'
+    local over = fields.gone or fields.over
+    local rules = (ending == 'shutdown' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
+    local at_most_once = ending == 'shutdown' and rules[1] == 'amo'
+    local crashes, first, fatal
+    if ending == 'crashed' and not over then
+        local budget = rules[2] == 'all' and 'all' or number(rules[2]) or usual_retries
+        crashes, first, fatal = crash(fields, rules[1], budget, number(rules[3]) or usual_window)
+        if fatal then msg = msg .. '; ' .. fatal end
+    elseif at_most_once and not over then
+        msg = 'the job is dead, since it is to run at most once'
+    end
+    local written = { 'fin', now, 'time', ms }
+    if ending ~= 'completed' then written[5], written[6] = 'err', present(err) or 'Error' end
+    if msg ~= '' then written[#written + 1], written[#written + 2] = 'msg', msg end
+    end_attempt(set, queue, attempt, unpack(written))
+    count(queue, counter_of[ending], 1)
+    if err == 'Timeout' and set == 'failed' then count(queue, 'timeout', 1) end
+    if ending == 'discarded' then count(queue, 'discarded', 1) end
+    if set ~= 'ended' then count(queue, 'run', number(ms) and tonumber(ms) or 0, true) end
+    for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
+    if ending == 'completed' then
+        -- Success has the last word, whatever became of the job meanwhile.
+        release_lock(job, not fields.gone and redis.call('HGET', key('jobs', job), 'unq'))
+    elseif over then
+        notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. over)
+    elseif ending == 'cancelled' then
+        end_job(job, 'Cancelled')
+    elseif ending == 'dead' then
+        bury(queue, job, 'ers', fields.errors + 1)
+    elseif ending == 'discarded' then
+        end_job(job, 'Discarded', 'ers', fields.errors + 1)
+    elseif ending == 'retried' and target ~= '' and target ~= queue then
+        schedule(target, job, now + tonumber(delay), 'ers', fields.errors + 1, 'que', target)
+        redis.call('SADD', prefix .. 'queues', target)
+    elseif ending == 'retried' then
+        schedule(queue, job, now + tonumber(delay), 'ers', fields.errors + 1)
+    elseif ending == 'snoozed' then
+        schedule(queue, job, now + tonumber(delay), 'att', math.max(0, fields.begun - 1))
+    elseif ending == 'crashed' then
+        requeue_crashed(queue, job, crashes, first, fatal)
+    elseif at_most_once then
+        bury(queue, job)
+    else
+        local counted = crashes_within(number(rules[3]) or usual_window, fields.crashes, fields.crash_time)
+        redis.call('LPUSH', key(counted > 1 and 'suspects' or 'ready', queue), job)
+    end
+end
+for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
+    local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
+    local err, msg, ending, delay = next_argument(), next_argument(), next_argument(), next_argument()
+    end_one(i, attempt, queue, job, ms, err, msg, ending, delay, next_argument())
 end
 
 -- 3. What is to run next.
 local wanted, bytes, suspect_allowed = tonumber(next_argument()), tonumber(next_argument()), next_argument() == '1'
 wanted = math.min(wanted, 128)
 local claims = wanted > 0
+local usual_delivery, class_rules = next_argument(), {}
+for _ = 1, tonumber(next_argument()) do
+    class_rules[next_argument()] = { delivery = next_argument(), retries = next_argument(), window = next_argument() }
+end
 local queues = {}
 for i = 1, tonumber(next_argument()) do queues[i] = next_argument() end
 local reoffered = tonumber(next_argument())
 local first_offer, last_offer = at, #ARGV
-
--- A field that is absent is handed out as null: a hole in the table would end the reply there.
-local function hand_out(attempt, job, queue, num, fields, suspect)
-    local n = #jobs
-    jobs[n + 1], jobs[n + 2], jobs[n + 3], jobs[n + 4] = attempt, job, queue, num
-    jobs[n + 5], jobs[n + 6], jobs[n + 7], jobs[n + 8] = fields[1], fields[2], fields[3], suspect and 1 or 0
-end
 
 -- Offers that an earlier call, whose reply was lost, has used. Those that are running are handed out once more, in place
 -- of something new; those whose attempts have ended are not used again.
@@ -166,20 +198,20 @@ if reoffered > 0 then
         local members = look('SMISMEMBER', key('processing', queue), unpack(ARGV, first_offer, first_offer + reoffered - 1))
         for i = 1, members and reoffered or 0 do
             local attempt = ARGV[first_offer + i - 1]
-            local record = members[i] == 1 and not used[attempt] and look('HMGET', key('attempts', attempt), 'nod', 'job', 'num')
-            if record and record[1] == node and record[2] then
-                local fields = look('HMGET', key('jobs', record[2]), 'cls', 'arg', 'qat', 'crs') or { false, false, false, false }
-                local suspect = (number(fields[4]) or 0) > 1
+            local record = members[i] == 1 and not used[attempt]
+                and look('HMGET', key('attempts', attempt), 'num', 'crm', 'crw', 'nod', 'job')
+            if record and record[4] == node and record[5] then
+                local arguments = look('HGET', key('jobs', record[5]), 'arg')
                 used[attempt] = true
-                if too_large(fields[2]) then
-                    local _, wrong = end_as_too_large(queue, attempt, record[2], fields[2])
-                    notice(queue, 'job ' .. shown(record[2]) .. ': ' .. (wrong or too_large(fields[2])))
+                if too_large(arguments) then
+                    local _, wrong = end_as_too_large(queue, attempt, record[5], arguments)
+                    notice(queue, 'job ' .. shown(record[5]) .. ': ' .. (wrong or too_large(arguments)))
                 else
                     redis.call('HSET', key('attempts', attempt), 'wrk', client)
-                    hand_out(attempt, record[2], queue, record[3] or 0, fields, suspect)
+                    local _, suspect = hand_out_again(jobs, attempt, record[5], queue, record)
                     granted[attempt] = true
                     wanted = wanted - 1
-                    bytes = bytes - (fields[2] and #fields[2] or 0)
+                    bytes = bytes - (arguments and #arguments or 0)
                     if suspect then suspect_allowed = false end
                 end
             end
@@ -200,13 +232,34 @@ local function next_offer()
     return ARGV[offer - 1]
 end
 
+-- A number that is reported where the field holds something else.
+local function counted_field(queue, job, name, text)
+    local value = number(text)
+    if text and not value then notice(queue, 'job ' .. shown(job) .. ': ' .. name .. ' is no number: ' .. shown(text)) end
+    return value
+end
+
+-- How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
+local function rules_of(queue, job, fields)
+    local class = class_rules[fields.cls] or {}
+    local delivery = fields.dlv
+    if delivery ~= 'amo' and delivery ~= 'alo' then delivery = present(class.delivery) or usual_delivery end
+    local budget = fields.crm == 'all' and 'all' or counted_field(queue, job, 'crm', fields.crm)
+        or (class.retries == 'all' and 'all' or number(class.retries))
+    local window = counted_field(queue, job, 'crw', fields.crw) or number(class.window)
+    return delivery == 'amo' and delivery or nil, budget, window
+end
+
 -- Writes the attempt hash under the next offered ID; one that is taken by a key of another type is passed over.
-local function begin_attempt(job, queue, num, last, delivery)
+local function begin_attempt(job, queue, num, last, delivery, budget, window)
     local attempt = next_offer()
     while attempt do
         local record = { 'sta', now, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num }
-        if present(last) then record[#record + 1], record[#record + 2] = 'prv', last end
-        if delivery == 'amo' then record[#record + 1], record[#record + 2] = 'dlv', delivery end
+        local n = #record
+        if last then record[n + 1], record[n + 2], n = 'prv', last, n + 2 end
+        if delivery then record[n + 1], record[n + 2], n = 'dlv', delivery, n + 2 end
+        if budget then record[n + 1], record[n + 2], n = 'crm', budget, n + 2 end
+        if window then record[n + 1], record[n + 2], n = 'crw', window, n + 2 end
         local written, fault = look('HSET', key('attempts', attempt), unpack(record))
         if written then
             used[attempt] = true
@@ -218,82 +271,110 @@ local function begin_attempt(job, queue, num, last, delivery)
     return nil
 end
 
--- A job that cannot run at all is recorded as an attempt with the number 0.
-local function reject(job, queue, err, msg, last)
+-- A job that is not to begin is recorded as an attempt with the number 0.
+local function reject(set, counter, job, queue, err, msg, last)
     local attempt = begin_attempt(string.sub(job, 1, 64), queue, 0, last)
     if not attempt then return nil end
-    redis.call('HSET', key('attempts', attempt), 'fin', now, 'time', 0, 'err', err, 'msg', msg)
-    redis.call('ZADD', key('failed', queue), now, attempt)
-    count(queue, err == 'Bad Job' and 'bad' or 'missing', 1)
-    notice(queue, 'job ' .. shown(job) .. ': ' .. err .. ', ' .. msg .. ' (attempt ' .. attempt .. ')')
+    redis.call('HSET', key('attempts', attempt), 'fin', now, 'time', 0, 'err', err)
+    if msg then redis.call('HSET', key('attempts', attempt), 'msg', msg) end
+    redis.call('ZADD', key(set, queue), now, attempt)
+    count(queue, counter, 1)
+    if set == 'failed' then
+        notice(queue, 'job ' .. shown(job) .. ': ' .. err .. ', ' .. msg .. ' (attempt ' .. attempt .. ')')
+    end
     return attempt
 end
 
--- A number that is reported where the field holds something else.
-local function counted_field(queue, job, name, text)
-    local value = number(text)
-    if text and not value then notice(queue, 'job ' .. shown(job) .. ': ' .. name .. ' is no number: ' .. shown(text)) end
-    return value
+-- Records why a job is not to begin, where that is so. Returns nil where it may; else whether there was an ID for the record.
+local function refuse(queue, job, fields, fault, last)
+    local attempt, ending
+    local expiry = fields and fields.exp and counted_field(queue, job, 'exp', fields.exp)
+    if not fields then
+        return reject('failed', 'bad', job, queue, 'Bad Job', fault) ~= nil
+    elseif not next(fields) then
+        return reject('failed', 'missing', job, queue, 'Job Not Found', 'there is no hash ' .. shown(key('jobs', job))) ~= nil
+    elseif not present(fields.cls) or too_large(fields.arg) then
+        ending = 'Bad Job'
+        attempt = reject('failed', 'bad', job, queue, ending, too_large(fields.arg) or 'the hash has no field cls', last)
+    elseif fields.cnl == '1' then
+        ending = 'Cancelled'
+        attempt = reject('ended', 'cancelled', job, queue, ending, nil, last)
+    elseif expiry and now > expiry and not last then
+        ending = 'Expired'
+        attempt = reject('ended', 'expired', job, queue, ending, string.format('%.0f ms too late', now - expiry), last)
+    else
+        return nil
+    end
+    if attempt then end_job(job, ending, 'las', attempt) end
+    return attempt ~= nil
 end
 
-local short, taken = true, {}
--- Looks at the IDs at the head of a list and begins what can be begun; returns how many of them are dealt with.
-local function begin(queue, ids, begun, suspect)
-    local waited = 0
-    local dealt = 0
-    for _, id in ipairs(ids) do
-        if wanted <= 0 then break end
-        local job_key = key('jobs', id)
-        local fields, fault = look('HMGET', job_key, 'cls', 'arg', 'qat', 'att', 'las', 'end', 'pat', 'dlv')
-        local over = fields and present(fields[6])
-        local last = fields and present(fields[5])
-        if taken[id] then
-            notice(queue, 'dropped a second copy of job ' .. shown(id))
-        elseif over then
-            if over == 'Dequeued' then
-                redis.call('DEL', job_key)
-            elseif over ~= 'Cancelled' then
-                notice(queue, 'dropped job ' .. shown(id) .. ': it has ended as ' .. shown(over))
-            end
-        elseif last and is_running_or_done(last) then
-            notice(queue, 'dropped job ' .. shown(id) .. ': its last attempt is running or has succeeded')
-        elseif not fields or not present(fields[1]) or too_large(fields[2]) then
-            local attempt
-            if not fields then
-                attempt = reject(id, queue, 'Bad Job', fault)
-            elseif redis.call('EXISTS', job_key) == 0 then
-                attempt = reject(id, queue, 'Job Not Found', 'there is no hash ' .. shown(job_key))
-            else
-                attempt = reject(id, queue, 'Bad Job', too_large(fields[2]) or 'the hash has no field cls', last)
-                if attempt then redis.call('HSET', job_key, 'end', 'Bad Job', 'las', attempt) end
-            end
-            if not attempt then
-                short = false
-                break
-            end
-            taken[id] = true
-            wanted = wanted - 1
-        else
-            local size = fields[2] and #fields[2] or 0
-            if size > bytes and #jobs > 0 then
-                wanted = 0
-                break
-            end
-            local num = (counted_field(queue, id, 'att', fields[4]) or 0) + 1
-            local attempt = begin_attempt(id, queue, num, last, fields[8])
-            if not attempt then
-                short = false
-                break
-            end
-            redis.call('HSET', job_key, 'att', num, 'las', attempt)
-            begun[#begun + 1] = attempt
-            taken[id], granted[attempt] = true, true
-            hand_out(attempt, id, queue, num, fields, suspect)
-            local queued, due = counted_field(queue, id, 'qat', fields[3]), counted_field(queue, id, 'pat', fields[7])
-            waited = waited + math.max(0, now - (due or queued or now))
-            bytes = bytes - size
-            wanted = wanted - 1
+local short, taken, waited = true, {}, 0
+-- Deals with the ID at the head of a list. Returns true if it is to be taken off, false if it has to stay.
+local function deal(queue, id, begun, among_suspects)
+    local fields, extra = read_job(id)
+    local over = fields and present(fields['end'])
+    local last = fields and present(fields.las)
+    if taken[id] then
+        notice(queue, 'dropped a second copy of job ' .. shown(id))
+        return true
+    elseif over then
+        if over == 'Dequeued' then
+            redis.call('DEL', key('jobs', id))
+        elseif over ~= 'Cancelled' then
+            notice(queue, 'dropped job ' .. shown(id) .. ': it has ended as ' .. shown(over))
         end
+        return true
+    elseif last and is_running_or_done(last) then
+        notice(queue, 'dropped job ' .. shown(id) .. ': its last attempt is running or has succeeded')
+        return true
+    end
+    local refused = refuse(queue, id, fields, extra, last)
+    if refused then
+        taken[id] = true
+        wanted = wanted - 1
+        return true
+    elseif refused == false then
+        short = false
+        return false
+    end
+    local delivery, budget, window = rules_of(queue, id, fields)
+    local suspect = suspicion(fields, budget or usual_retries, window or usual_window)
+    if suspect > 0 and not among_suspects then
+        -- One that failed by itself after its crashes comes back by way of `scheduled`.
+        redis.call('RPUSH', key('suspects', queue), id)
+        if suspect_allowed then short = false end
+        return true
+    end
+    local size = fields.arg and #fields.arg or 0
+    if size > bytes and #jobs > 0 then
+        wanted = 0
+        return false
+    end
+    local num = (counted_field(queue, id, 'att', fields.att) or 0) + 1
+    local attempt = begin_attempt(id, queue, num, last, delivery, budget, window)
+    if not attempt then
+        short = false
+        return false
+    end
+    redis.call('HSET', key('jobs', id), 'att', num, 'las', attempt)
+    if fields.unu == 'started' then release_lock(id, fields.unq) end
+    begun[#begun + 1] = attempt
+    taken[id], granted[attempt] = true, true
+    hand_out(jobs, attempt, id, queue, num, fields, extra, suspect)
+    local queued, due = counted_field(queue, id, 'qat', fields.qat), counted_field(queue, id, 'pat', fields.pat)
+    waited = waited + math.max(0, now - (due or queued or now))
+    bytes = bytes - size
+    wanted = wanted - 1
+    return true
+end
+
+-- Begins what can be begun of the IDs at the head of a list; returns how many of them are dealt with.
+local function begin(queue, ids, begun, among_suspects)
+    local dealt = 0
+    waited = 0
+    for _, id in ipairs(ids) do
+        if wanted <= 0 or not deal(queue, id, begun, among_suspects) then break end
         dealt = dealt + 1
     end
     if waited > 0 then count(queue, 'wait', waited, true) end
@@ -353,4 +434,4 @@ for i = first_offer, first_offer + reoffered - 1 do
 end
 
 write_counts(notice)
-return { exceptions, jobs, notices, paused, short and 1 or 0, spent }
+return { exceptions, jobs, notices, paused, short and 1 or 0, spent, now }

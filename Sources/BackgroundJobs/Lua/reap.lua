@@ -30,7 +30,7 @@ local function reap(queue, attempt, client, node, adoptions)
     local window = number(record[7])
     if record[6] and not budget then fields.faults[#fields.faults + 1] = 'crm was no number: ' .. shown(record[6]) end
     if record[7] and not window then fields.faults[#fields.faults + 1] = 'crw was no number: ' .. shown(record[7]) end
-    verdict(end_as_vanished(queue, attempt, job, fields, record[5], budget or 3, window or 259200000), job)
+    verdict(end_as_vanished(queue, attempt, job, fields, record[5], budget or usual_retries, window or usual_window), job)
 end
 
 -- An attempt that nobody can answer for, since its hash is missing or lacks what a reader needs. The hash of a wrong

@@ -2,8 +2,24 @@ import BackgroundRedis
 
 extension RedisStore {
     /// enqueue: one MULTI, so that a producer needs no right to run scripts. HSET comes first: a Redis that is out of
-    /// memory refuses the transaction whole.
-    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) {
+    /// memory refuses the transaction whole. A uniqueness lock takes a script.
+    @discardableResult
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String] {
+        let plain = jobs.filter { $0.lock == nil }
+        if !plain.isEmpty { try await enqueuePlain(plain) }
+        var holders: [String: String] = [:]
+        guard plain.count < jobs.count else { return holders }
+        for job in jobs {
+            guard let lock = job.lock else { continue }
+            // The script knows its own job again: it may be repeated whatever became of the first call.
+            holders[job.id] = try await patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
+                try await enqueueUnique(job, lock)
+            }
+        }
+        return holders
+    }
+
+    private func enqueuePlain(_ jobs: [NewJob]) async throws(BackgroundError) {
         let jobs = try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
             try await withoutQueued(jobs)
         }
@@ -137,7 +153,9 @@ extension RedisStore {
 
     private func appendHash(of job: NewJob, queuedAt now: Int64, to pipeline: inout Pipeline) {
         let due = due(job, now)
-        pipeline.begin(argumentCount: due == nil ? 10 : 12)
+        let expiry = job.expiry.map { (due ?? now) + $0 }
+        let optional = (due == nil ? 0 : 1) + (expiry == nil ? 0 : 1) + job.fields.count
+        pipeline.begin(argumentCount: 10 + 2 * optional)
         pipeline.append("HSET")
         pipeline.append(keys.job(job.id))
         pipeline.append("que")
@@ -151,6 +169,14 @@ extension RedisStore {
         if let due {
             pipeline.append("pat")
             pipeline.append(due)
+        }
+        if let expiry {
+            pipeline.append("exp")
+            pipeline.append(expiry)
+        }
+        for (name, value) in job.fields {
+            pipeline.append(name)
+            pipeline.append(value)
         }
     }
 
@@ -217,6 +243,9 @@ extension BackgroundError {
     fileprivate var maySoonBeAnswered: Bool {
         isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains((cause as? RedisError)?.serverCode)
     }
+
+    /// Whether what is harmless to repeat is worth repeating.
+    fileprivate var mayBeRepeated: Bool { code == .unknownFate || maySoonBeAnswered }
 
     /// Whether it is about the connection, and not about what was asked.
     package var isOfConnection: Bool {

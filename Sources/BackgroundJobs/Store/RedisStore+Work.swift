@@ -6,10 +6,11 @@ extension RedisStore {
         _ claim: Claim,
         as voucher: Voucher
     ) async throws(BackgroundError) -> Exchange {
-        let completed = finishes.indices.filter { finishes[$0].ending == .completed }
-        let others = finishes.indices.filter { finishes[$0].ending != .completed }
+        let completed = finishes.indices.filter { finishes[$0].isPlain }
+        let others = finishes.indices.filter { !finishes[$0].isPlain }
         let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
-        let count = 9 + 3 * completed.count + 7 * others.count + claim.queues.count + offers
+        let classes = claim.wanted > 0 ? claim.defaults.classes : [:]
+        let count = 11 + 3 * completed.count + 9 * others.count + 4 * classes.count + claim.queues.count + offers
         let reply = try await run(scripts.exchange, session: voucher.session, arguments: count) { pipeline in
             pipeline.append(voucher.node)
             pipeline.append(voucher.client)
@@ -24,6 +25,14 @@ extension RedisStore {
             pipeline.append(claim.wanted)
             pipeline.append(claim.bytes)
             pipeline.append(claim.mayTakeSuspect ? 1 : 0)
+            pipeline.append(claim.defaults.delivery.code)
+            pipeline.append(classes.count)
+            for (name, rules) in classes {
+                pipeline.append(name)
+                pipeline.append(rules.delivery?.code ?? "")
+                pipeline.append(rules.crashRetries ?? "")
+                pipeline.append(rules.crashWindow.map { "\($0)" } ?? "")
+            }
             pipeline.append(claim.queues.count)
             for queue in claim.queues { pipeline.append(queue) }
             pipeline.append(claim.wanted > 0 ? claim.reoffered.count : 0)
@@ -49,34 +58,42 @@ extension RedisStore {
         }
         return (reply.array ?? []).compactMap(\.text)
     }
+}
 
-    package func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued {
-        let reply = try await run(scripts.dequeue, arguments: 2) { pipeline in
-            pipeline.append(job)
-            pipeline.append(10_000)
+extension Finish {
+    /// Whether its end concerns the attempt alone.
+    fileprivate var isPlain: Bool { ending == .completed && !holdsLock }
+}
+
+extension Ending {
+    /// What the script is told: err, msg, what happened, delay in ms, retry queue.
+    fileprivate var terms: (error: String, message: String, name: String, delay: Int64, queue: String) {
+        switch self {
+        case .completed: ("", "", "completed", 0, "")
+        case .retried(let error, let message, let delay, let queue): (error, message, "retried", delay, queue ?? "")
+        case .dead(let error, let message): (error, message, "dead", 0, "")
+        case .discarded(let error, let message): (error, message, "discarded", 0, "")
+        case .crashed(let message): ("Crashed", message, "crashed", 0, "")
+        case .snoozed(let delay): ("Snoozed", "", "snoozed", delay, "")
+        case .shutdown: ("Shutdown", "", "shutdown", 0, "")
+        case .unbegun: ("Shutdown", "", "unbegun", 0, "")
+        case .cancelled(let message): ("Cancelled", message, "cancelled", 0, "")
         }
-        guard let outcome = reply.text.flatMap(Dequeued.init(rawValue:)) else { throw .unexpected(reply, "dequeue") }
-        return outcome
     }
 }
 
 extension Pipeline {
     fileprivate mutating func append(_ finish: Finish) {
-        let (error, message, ending) =
-            switch finish.ending {
-            case .completed: ("", "", "completed")
-            case .failed(let error, let message): (error, message, "dead")
-            case .discarded(let error, let message): (error, message, "discarded")
-            case .shutdown: ("Shutdown", "", "shutdown")
-            case .cancelled: ("Cancelled", "", "cancelled")
-            }
+        let terms = finish.ending.terms
         append(finish.attempt)
         append(finish.queue)
         append(finish.job)
         append("\(finish.milliseconds)")
-        append(error)
-        append(message)
-        append(ending)
+        append(terms.error)
+        append(terms.message)
+        append(terms.name)
+        append("\(terms.delay)")
+        append(terms.queue)
     }
 }
 
@@ -100,7 +117,7 @@ extension Adoption {
 extension Exchange {
     /// - Parameter order: the index of each finish, in the order in which the script was given them.
     fileprivate init(_ reply: RESPValue, order: [Int]) throws(BackgroundError) {
-        guard let parts = reply.array, parts.count == 6, let exceptions = parts[0].array, let jobs = parts[1].array,
+        guard let parts = reply.array, parts.count == 7, let exceptions = parts[0].array, let jobs = parts[1].array,
             let notices = parts[2].array, let paused = parts[3].array
         else { throw .unexpected(reply, "exchange") }
         for at in stride(from: 0, to: exceptions.count - 1, by: 2) {
@@ -109,7 +126,7 @@ extension Exchange {
             }
             self.exceptions[order[index]] = Verdict(exceptions[at + 1])
         }
-        self.jobs = try [ClaimedJob](flat: jobs)
+        self.jobs = try [ClaimedJob](flat: jobs, at: parts[6].int ?? 0)
         for at in stride(from: 0, to: notices.count - 1, by: 2) {
             self.notices.append(Notice(queue: notices[at].text ?? "", sentence: notices[at + 1].text ?? ""))
         }
@@ -122,11 +139,11 @@ extension Exchange {
 extension Adopted {
     init(_ reply: RESPValue, of adoption: Adoption) throws(BackgroundError) {
         let ids = adoption.attempts.map(\.attempt) + adoption.offered
-        guard let parts = reply.array, parts.count == 2, let verdicts = parts[0].array, verdicts.count == ids.count,
+        guard let parts = reply.array, parts.count == 3, let verdicts = parts[0].array, verdicts.count == ids.count,
             let granted = parts[1].array
         else { throw .unexpected(reply, "adopt") }
         self.verdicts = Dictionary(zip(ids, verdicts.map(Verdict.init)), uniquingKeysWith: { first, _ in first })
-        self.granted = try [ClaimedJob](flat: granted)
+        self.granted = try [ClaimedJob](flat: granted, at: parts[2].int ?? 0)
     }
 }
 
@@ -143,15 +160,22 @@ extension Verdict {
 }
 
 extension [ClaimedJob] {
-    fileprivate init(flat: [RESPValue]) throws(BackgroundError) {
+    /// - Parameter now: the server's time, ms.
+    fileprivate init(flat: [RESPValue], at now: Int64) throws(BackgroundError) {
         self = []
-        reserveCapacity(flat.count / 8)
-        for at in stride(from: 0, to: flat.count - 7, by: 8) {
+        reserveCapacity(flat.count / 9)
+        for at in stride(from: 0, to: flat.count - 8, by: 9) {
             guard let attempt = flat[at].text, let id = flat[at + 1].text, let queue = flat[at + 2].text else {
                 throw .unexpected(.array(flat), "a claimed job")
             }
             var arguments: [UInt8] = []
             if case .string(let bytes) = flat[at + 5] { arguments = bytes }
+            var fields: [String: String] = [:]
+            if let told = flat[at + 8].array {
+                for field in stride(from: 0, to: told.count - 1, by: 2) {
+                    fields[told[field].text ?? ""] = told[field + 1].text
+                }
+            }
             append(
                 ClaimedJob(
                     attempt: attempt,
@@ -161,7 +185,10 @@ extension [ClaimedJob] {
                     className: flat[at + 4].text,
                     arguments: arguments,
                     queuedAt: flat[at + 6].int,
-                    isSuspect: flat[at + 7].int == 1
+                    claimedAt: now,
+                    isSuspect: flat[at + 7].int ?? 0 > 0,
+                    isLastTry: flat[at + 7].int == 2,
+                    fields: fields
                 )
             )
         }

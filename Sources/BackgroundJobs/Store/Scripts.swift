@@ -24,29 +24,22 @@ package struct Script: Sendable, Hashable {
 
 /// The scripts of a store; a test may put altered ones in their place.
 package struct Scripts: Sendable {
-    package var exchange = Script(
-        "exchange",
-        PackageResources.prelude_lua,
-        PackageResources.endings_lua,
-        PackageResources.exchange_lua
-    )
-    package var adopt = Script(
-        "adopt",
-        PackageResources.prelude_lua,
-        PackageResources.endings_lua,
-        PackageResources.adopt_lua
-    )
-    package var promote = Script("promote", PackageResources.prelude_lua, PackageResources.promote_lua)
-    package var reap = Script(
-        "reap",
-        PackageResources.prelude_lua,
-        PackageResources.endings_lua,
-        PackageResources.reap_lua
-    )
-    package var recover = Script("recover", PackageResources.prelude_lua, PackageResources.recover_lua)
-    package var dequeue = Script("dequeue", PackageResources.prelude_lua, PackageResources.dequeue_lua)
-    package var trim = Script("trim", PackageResources.prelude_lua, PackageResources.trim_lua)
-    package var rights = Script("rights", PackageResources.prelude_lua, PackageResources.rights_lua)
+    package var exchange = Script("exchange", Self.prelude, Self.endings, PackageResources.handing_lua, PackageResources.exchange_lua)
+    package var adopt = Script("adopt", Self.prelude, Self.endings, PackageResources.handing_lua, PackageResources.adopt_lua)
+    package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
+    package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
+    package var recover = Script("recover", Self.prelude, PackageResources.recover_lua)
+    package var enqueue = Script("enqueue", Self.prelude, Self.endings, Self.waiting, PackageResources.enqueue_lua)
+    package var dequeue = Script("dequeue", Self.prelude, Self.endings, Self.waiting, PackageResources.dequeue_lua)
+    package var cancel = Script("cancel", Self.prelude, Self.endings, Self.waiting, PackageResources.cancel_lua)
+    package var retry = Script("retry", Self.prelude, Self.endings, Self.waiting, PackageResources.retry_lua)
+    package var trim = Script("trim", Self.prelude, PackageResources.removal_lua, PackageResources.trim_lua)
+    package var delete = Script("delete", Self.prelude, PackageResources.removal_lua, PackageResources.delete_lua)
+    package var rights = Script("rights", Self.prelude, PackageResources.rights_lua)
+
+    private static let prelude = PackageResources.prelude_lua
+    private static let endings = PackageResources.endings_lua
+    private static let waiting = PackageResources.waiting_lua
 
     package init() {}
 }

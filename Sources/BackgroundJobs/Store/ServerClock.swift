@@ -32,6 +32,9 @@ extension Duration {
     }
 
     /// Milliseconds with a fraction, to the microsecond.
+    /// Rounded up, so that nothing that waits for it is early.
+    package var ceilingMilliseconds: Int64 { (self + .nanoseconds(999_999)).milliseconds }
+
     package var fractionalMilliseconds: Double {
         Double(components.seconds) * 1000 + (Double(components.attoseconds) / 1e12).rounded() / 1000
     }

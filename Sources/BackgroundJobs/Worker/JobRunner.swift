@@ -13,21 +13,63 @@ extension BadArguments: NamedFailure {
     package var failureMessage: String { description }
 }
 
-/// Runs one claimed job and says how the attempt ended.
+extension JobTimeout: NamedFailure {
+    package var failureName: String { "Timeout" }
+    package var failureMessage: String { description }
+}
+
+extension JobOutcome: NamedFailure {
+    package var failureName: String {
+        switch kind {
+        case .discard: "Discarded"
+        case .dead: "Dead"
+        case .snooze: "Snoozed"
+        }
+    }
+    package var failureMessage: String { description }
+}
+
+/// Something that keeps a job from running at all.
+private struct Unrunnable: NamedFailure {
+    var failureName: String
+    var failureMessage: String
+}
+
+/// Runs claimed jobs and says how their attempts ended.
 struct JobRunner: Sendable {
-    var handlers: [String: JobRegistry.Handler]
+    var entries: [String: JobRegistry.Entry]
     var logger: Logger
 
-    func run(_ job: ClaimedJob, isLost: @escaping @Sendable () -> Bool) async -> Ending {
-        guard let className = job.className else {
-            return .failed(error: "Job Not Found", message: "the job's hash vanished while it was being claimed")
+    /// A claimed job with what this worker knows of its class.
+    struct Attempt: Sendable {
+        let job: ClaimedJob
+        let entry: JobRegistry.Entry?
+        /// What the job says, and where it doesn't, its class.
+        let options: JobOptions
+        let context: JobContext
+        private let claimed = ContinuousClock.now
+
+        fileprivate init(_ job: ClaimedJob, _ entry: JobRegistry.Entry?, _ options: JobOptions, _ context: JobContext) {
+            self.job = job
+            self.entry = entry
+            self.options = options
+            self.context = context
         }
-        guard let handler = handlers[className] else {
-            return .failed(
-                error: "Unknown Class",
-                message: "no class \(Names.quoted(className)) is registered with this worker"
-            )
+
+        /// Attempts that have failed by themselves, one more counted.
+        var failures: Int { (job.fields["ers"].flatMap { Int($0) } ?? 0) + 1 }
+
+        /// How long ago it was queued; nil where the hash does not tell.
+        var age: Duration? {
+            job.queuedAt.map { .milliseconds(job.claimedAt - $0) + claimed.duration(to: .now) }
         }
+    }
+
+    func attempt(
+        _ job: ClaimedJob,
+        cancellation: @escaping @Sendable () -> JobContext.Cancellation?
+    ) -> Attempt {
+        let className = job.className ?? ""
         let context = JobContext(
             jobID: job.id,
             attemptID: job.attempt,
@@ -35,22 +77,95 @@ struct JobRunner: Sendable {
             queue: job.queue,
             className: className,
             logger: logger,
-            isLost: isLost
+            cancellation: cancellation
         )
+        let entry = entries[className]
+        let defaults = entry?.options ?? JobOptions()
+        guard !job.fields.isEmpty else { return Attempt(job, entry, defaults, context) }
+        var faults: [String] = []
+        let options = JobOptions(fields: job.fields, faults: &faults).or(defaults)
+        for fault in faults { context.logger.warning("Job \(job.id): \(fault)") }
+        return Attempt(job, entry, options, context)
+    }
+
+    /// Runs an attempt to its end, hooks included.
+    func run(_ attempt: Attempt) async -> Ending {
         do {
-            try await handler(job.arguments, context)
+            guard attempt.job.className != nil else {
+                throw Unrunnable(
+                    failureName: "Job Not Found",
+                    failureMessage: "the job's hash vanished while it was being claimed"
+                )
+            }
+            guard let entry = attempt.entry else {
+                throw Unrunnable(
+                    failureName: "Unknown Class",
+                    failureMessage: "no class \(Names.quoted(attempt.context.className)) is registered with this worker"
+                )
+            }
+            try await entry.handler(attempt.job.arguments, attempt.context)
             return .completed
-        } catch let failure as any NamedFailure {
-            return .failed(
-                error: FailureText.printable(failure.failureName, limit: 200),
-                message: FailureText.printable(failure.failureMessage, limit: FailureText.messageLimit)
-            )
         } catch {
-            return .failed(
-                error: FailureText.printable(String(describing: type(of: error)), limit: 200),
-                message: FailureText.printable(String(describing: error), limit: FailureText.messageLimit)
+            switch attempt.context.cancellation {
+            case .cancelled:
+                return .cancelled(message: error is CancellationError ? "" : FailureText.of(error).message)
+            case .shutdown, .lost:
+                return .shutdown
+            case .timeout:
+                return await settle(attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
+            case nil:
+                return await settle(attempt, error)
+            }
+        }
+    }
+
+    /// What becomes of an attempt that failed with this error; its hooks are called.
+    func settle(_ attempt: Attempt, _ error: any Error) async -> Ending {
+        let outcome = error as? JobOutcome ?? attempt.entry?.outcome(error)
+        let (name, message) = FailureText.of(error)
+        if case .snooze(let time)? = outcome?.kind { return .snoozed(after: Self.milliseconds(time)) }
+        let delay = outcome == nil ? retryDelay(attempt, error) : nil
+        let failure = JobFailure(
+            context: attempt.context,
+            arguments: attempt.job.arguments,
+            error: error,
+            failures: attempt.failures,
+            retryDelay: delay
+        )
+        await attempt.entry?.onFailure(failure)
+        if let delay {
+            return .retried(
+                error: name,
+                message: message,
+                after: Self.milliseconds(delay),
+                queue: attempt.options.retryQueue
             )
         }
+        if case .discard(let reason)? = outcome?.kind {
+            return .discarded(error: name, message: Self.message(message, reason))
+        }
+        await attempt.entry?.onDeath(failure)
+        if case .dead(let reason)? = outcome?.kind { return .dead(error: name, message: Self.message(message, reason)) }
+        return .dead(error: name, message: message)
+    }
+
+    /// How long the next attempt waits; nil if there is none.
+    private func retryDelay(_ attempt: Attempt, _ error: any Error) -> Duration? {
+        let options = attempt.options
+        guard attempt.failures <= options.retries ?? JobOptions.defaultRetries else { return nil }
+        let delay = (options.backoff ?? .exponential).delay(after: attempt.failures, error)
+        if let limit = options.retryFor, let age = attempt.age, age + delay > limit { return nil }
+        return delay
+    }
+
+    private static func milliseconds(_ time: Duration) -> Int64 {
+        min(max(time, .zero), Backoff.longest).ceilingMilliseconds
+    }
+
+    /// The error's message with the reason that a rule gave.
+    private static func message(_ message: String, _ reason: String) -> String {
+        if reason.isEmpty || reason == message { return message }
+        return FailureText.printable(message.isEmpty ? reason : "\(message) (\(reason))", limit: FailureText.messageLimit)
     }
 }
 
@@ -58,6 +173,35 @@ struct JobRunner: Sendable {
 package enum FailureText {
     /// Bytes of a message.
     package static let messageLimit = 4096
+
+    /// An error's name and message, with those of its causes.
+    static func of(_ error: any Error) -> (name: String, message: String) {
+        var message = words(error)
+        var cause = cause(of: error)
+        for _ in 0..<4 {
+            guard let inner = cause else { break }
+            message += "\ncaused by \(name(inner)): \(words(inner))"
+            cause = self.cause(of: inner)
+        }
+        return (printable(name(error), limit: 200), printable(message, limit: messageLimit))
+    }
+
+    private static func name(_ error: any Error) -> String {
+        (error as? any NamedFailure)?.failureName ?? String(describing: type(of: error))
+    }
+
+    private static func words(_ error: any Error) -> String {
+        (error as? any NamedFailure)?.failureMessage ?? String(describing: error)
+    }
+
+    /// The error beneath: a property that is called so by custom.
+    private static func cause(of error: any Error) -> (any Error)? {
+        let names = ["cause", "underlying", "underlyingError"]
+        return Mirror(reflecting: error).children.lazy
+            .filter { names.contains($0.label ?? "") }
+            .compactMap { $0.value as? any Error }
+            .first
+    }
 
     package static func printable(_ text: String, limit: Int) -> String {
         var result = ""

@@ -32,16 +32,19 @@ final class RunningTasks: Sendable {
         attempts.withLock { $0[attempt]?.begun }?.duration(to: .now).fractionalMilliseconds ?? 0
     }
 
-    /// Cancels an attempt's task; it was taken away from this worker, or given back.
-    func lose(_ attempt: String) {
+    /// Cancels an attempt's task and tells it why. One that has not begun does not begin.
+    func cancel(_ attempt: String, because reason: JobContext.Cancellation) {
         guard let running = attempts.withLock({ $0[attempt] }) else { return }
-        running.markLost()
+        running.note(reason)
         cancellations.async { running.cancel() }
     }
 
-    func cancelAll() {
+    func cancelAll(because reason: JobContext.Cancellation) {
         let all = attempts.withLock { Array($0.values) }
-        for running in all { cancellations.async { running.cancel() } }
+        for running in all {
+            running.note(reason)
+            cancellations.async { running.cancel() }
+        }
     }
 }
 
@@ -57,14 +60,28 @@ final class RunningTask: Sendable {
 
     let begun = ContinuousClock.now
     private let held = Mutex(Held())
-    private let lost = Atomic(false)
+    /// The place of the reason in `Self.reasons`, from 1. No lock: cancellation handlers of jobs ask for it.
+    private let reason = Atomic(0)
     private let started = Atomic(false)
 
-    /// Whether the attempt was taken away. No lock: cancellation handlers of jobs ask it.
-    var isLost: Bool { lost.load(ordering: .acquiring) }
+    private static let reasons: [JobContext.Cancellation] = [.timeout, .cancelled, .shutdown, .lost]
+
+    /// Why the task was cancelled; nil if it was not.
+    var cancellation: JobContext.Cancellation? {
+        let place = reason.load(ordering: .acquiring)
+        return place == 0 ? nil : Self.reasons[place - 1]
+    }
     var hasBegun: Bool { started.load(ordering: .acquiring) }
 
-    func markLost() { lost.store(true, ordering: .releasing) }
+    /// The first reason stays, but that the attempt was lost outdoes all others.
+    func note(_ cancellation: JobContext.Cancellation) {
+        guard let place = Self.reasons.firstIndex(of: cancellation) else { return }
+        if cancellation == .lost {
+            reason.store(place + 1, ordering: .releasing)
+        } else {
+            _ = reason.compareExchange(expected: 0, desired: place + 1, ordering: .acquiringAndReleasing)
+        }
+    }
 
     func cancel() { held.withLock { $0.task?.cancel() } }
 
@@ -74,7 +91,7 @@ final class RunningTask: Sendable {
             held.withLock { $0 = current }
             started.store(true, ordering: .releasing)
             defer { held.withLock { $0.task = nil } }
-            return isLost ? nil : await body()
+            return cancellation == .lost ? nil : await body()
         }
     }
 }

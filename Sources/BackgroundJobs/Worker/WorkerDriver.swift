@@ -49,10 +49,15 @@ final class WorkerDriver: Sendable {
         var logger = logger
         logger[metadataKey: LogKey.node] = "\(node)"
         self.logger = logger
-        runner = JobRunner(handlers: jobs.handlers, logger: logger)
+        runner = JobRunner(entries: jobs.entries, logger: logger)
         wakeup = Wakeup(eventLoop: eventLoop)
         machine = Mutex(
-            WorkerMachine(queues: options.queues, fibers: options.fibers, endsWhenEmpty: options.endsWhenEmpty)
+            WorkerMachine(
+                queues: options.queues,
+                fibers: options.fibers,
+                defaults: jobs.claimDefaults(options.delivery),
+                endsWhenEmpty: options.endsWhenEmpty
+            )
         )
     }
 
@@ -171,7 +176,7 @@ final class WorkerDriver: Sendable {
     private func perform(_ job: ClaimedJob) async {
         let begun = ContinuousClock.now
         let ending = await tasks.tracking(job.attempt) { task in
-            await runner.run(job) { task.isLost }
+            await runner.run(runner.attempt(job) { task.cancellation })
         }
         guard let ending else { return }
         let took = begun.duration(to: .now).fractionalMilliseconds
@@ -188,7 +193,7 @@ final class WorkerDriver: Sendable {
                 Finish(attempt: job.attempt, queue: job.queue, job: job.id, milliseconds: milliseconds, ending: ending)
             )
         }
-        guard case .failed(let error, let message) = ending else {
+        guard let (error, message) = ending.failure else {
             return logger.debug(
                 "Attempt ended",
                 metadata: [
@@ -197,7 +202,7 @@ final class WorkerDriver: Sendable {
             )
         }
         logger.warning(
-            "Job failed: \(message)",
+            "Job failed\(ending.sequel): \(message)",
             metadata: [
                 LogKey.attempt: "\(job.attempt)", LogKey.job: "\(job.id)", LogKey.queue: "\(job.queue)",
                 LogKey.className: "\(job.className ?? "")", LogKey.error: "\(error)",
@@ -267,10 +272,10 @@ final class WorkerDriver: Sendable {
         guard isFirst else { return }
         stopSignal.stop()
         machine.withLock { $0.beginRelease() }
-        tasks.cancelAll()
+        tasks.cancelAll(because: .shutdown)
         eventLoop.scheduleTask(in: Self.unwinding) { [self] in
             let released = machine.withLock { machine in machine.release { tasks.milliseconds($0) } }
-            for attempt in released { tasks.lose(attempt) }
+            for attempt in released { tasks.cancel(attempt, because: .lost) }
             if !released.isEmpty { logger.info("Gave back \(released.count) jobs that had not ended") }
             wakeup.signal()
         }
@@ -295,7 +300,7 @@ extension WorkerDriver: WorkerLinkHost {
         for job in result.start { tasks.expect(job.attempt) }
         granted.withLock { $0.append(contentsOf: result.start) }
         for attempt in result.cancel {
-            tasks.lose(attempt)
+            tasks.cancel(attempt, because: .lost)
             logger.warning("Lost an attempt: it was taken away", metadata: [LogKey.attempt: "\(attempt)"])
         }
         for finish in result.refused { refused(finish) }
@@ -322,6 +327,28 @@ extension WorkerDriver: WorkerLinkHost {
         machine.withLock { $0.waitRefused(queue, now: .now) }
         notices.log("wait", error.message) { logger.notice("Can't wait for jobs, asking for them instead: \($0)") }
         wakeup.signal()
+    }
+}
+
+extension Ending {
+    /// What went wrong, where something did.
+    fileprivate var failure: (error: String, message: String)? {
+        switch self {
+        case .retried(let error, let message, _, _), .dead(let error, let message), .discarded(let error, let message):
+            (error, message)
+        case .crashed(let message): ("Crashed", message)
+        case .completed, .snoozed, .shutdown, .unbegun, .cancelled: nil
+        }
+    }
+
+    /// What becomes of the job, for the log.
+    fileprivate var sequel: String {
+        switch self {
+        case .retried(_, _, let delay, _): " (again in \(Duration.milliseconds(delay)))"
+        case .dead: " (for good)"
+        case .discarded: " (and is forgotten)"
+        default: ""
+        }
     }
 }
 

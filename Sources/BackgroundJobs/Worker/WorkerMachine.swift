@@ -13,6 +13,7 @@ package struct WorkerMachine: Sendable {
         package var queue: String
         package var job: String
         package var isSuspect: Bool
+        package var holdsLock: Bool
         /// The how manieth job of this worker it is.
         package var order: Int
     }
@@ -56,6 +57,7 @@ package struct WorkerMachine: Sendable {
 
     private let queues: QueueOrder
     private let fibers: Int
+    private let defaults: ClaimDefaults
     private let endsWhenEmpty: Bool
     private let polls: Bool
 
@@ -93,10 +95,16 @@ package struct WorkerMachine: Sendable {
     /// Beyond so many queues a worker polls instead of waiting on a connection each.
     static let mostWaits = 16
 
-    package init(queues: QueueOrder, fibers: Int, endsWhenEmpty: Bool = false) {
+    package init(
+        queues: QueueOrder,
+        fibers: Int,
+        defaults: ClaimDefaults = ClaimDefaults(),
+        endsWhenEmpty: Bool = false
+    ) {
         precondition(fibers > 0, "a worker has at least one fiber")
         self.queues = queues
         self.fibers = fibers
+        self.defaults = defaults
         self.endsWhenEmpty = endsWhenEmpty
         polls = queues.names.count > Self.mostWaits
         waits = Dictionary(uniqueKeysWithValues: queues.names.map { ($0, .idle) })
@@ -178,6 +186,7 @@ package struct WorkerMachine: Sendable {
             wanted: wanted,
             mayTakeSuspect: !running.values.contains(where: \.isSuspect) && calls.isEmpty,
             queues: queues.next(),
+            defaults: defaults,
             reoffered: reoffered,
             offered: (reoffered.count..<wanted).map { _ in .randomUUID() }
         )
@@ -206,10 +215,16 @@ package struct WorkerMachine: Sendable {
     private mutating func begin(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
         for job in jobs {
             begun += 1
-            running[job.attempt] = Run(queue: job.queue, job: job.id, isSuspect: job.isSuspect, order: begun)
+            running[job.attempt] = Run(
+                queue: job.queue,
+                job: job.id,
+                isSuspect: job.isSuspect,
+                holdsLock: job.fields["unq"] != nil,
+                order: begun
+            )
         }
         guard phase == .releasing || phase == .ended else { return jobs }
-        for job in jobs { _ = ended(job.attempt, after: 0, as: .shutdown) }
+        for job in jobs { _ = ended(job.attempt, after: 0, as: .unbegun) }
         return []
     }
 
@@ -217,7 +232,14 @@ package struct WorkerMachine: Sendable {
     package mutating func ended(_ attempt: String, after milliseconds: Double, as ending: Ending) -> Bool {
         guard let run = running.removeValue(forKey: attempt) else { return false }
         unreported.append(
-            Finish(attempt: attempt, queue: run.queue, job: run.job, milliseconds: milliseconds, ending: ending)
+            Finish(
+                attempt: attempt,
+                queue: run.queue,
+                job: run.job,
+                milliseconds: milliseconds,
+                ending: ending,
+                holdsLock: run.holdsLock
+            )
         )
         return true
     }

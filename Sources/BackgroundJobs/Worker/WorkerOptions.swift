@@ -12,6 +12,11 @@ public struct WorkerOptions: Sendable {
     public var heartbeat: Duration
     /// After which silence watchers take a connection for dead; also the command time-out. At least three heartbeats.
     public var deadAfter: Duration
+    /// What holds for jobs that say nothing of their delivery, and whose class doesn't.
+    public var delivery: Delivery
+    /// How long a job whose task was cancelled may take to end before it is abandoned: its attempt ends, its fiber is
+    /// replaced, and its result is refused.
+    public var killAfter: Duration
     /// Whether it ends when its queues are empty and all is done. What is scheduled for later does not keep it.
     public var endsWhenEmpty: Bool
     /// Whether it works on a Redis that may evict keys, and with them jobs.
@@ -25,6 +30,8 @@ public struct WorkerOptions: Sendable {
     ///   - gracePeriod: how long a graceful stop waits.
     ///   - heartbeat: how often it shows that it lives.
     ///   - deadAfter: the silence after which it is taken for dead.
+    ///   - delivery: what holds for jobs that say nothing of their delivery.
+    ///   - killAfter: how long a cancelled job may take to end before it is abandoned.
     /// - Precondition: the numbers are in range, `deadAfter` is at least three heartbeats.
     public init(
         queues: QueueOrder,
@@ -33,6 +40,8 @@ public struct WorkerOptions: Sendable {
         gracePeriod: Duration = .seconds(25),
         heartbeat: Duration = .seconds(5),
         deadAfter: Duration = .seconds(30),
+        delivery: Delivery = .atLeastOnce,
+        killAfter: Duration = .seconds(10),
         endsWhenEmpty: Bool = false,
         allowsEviction: Bool = false
     ) {
@@ -40,12 +49,15 @@ public struct WorkerOptions: Sendable {
         precondition(heartbeat > .zero, "a heartbeat takes time")
         precondition(deadAfter >= heartbeat * 3, "deadAfter is at least three heartbeats")
         precondition(gracePeriod >= .zero, "a grace period is not negative")
+        precondition(killAfter >= .zero, "killAfter is not negative")
         self.queues = queues
         self.fibers = fibers
         self.name = name
         self.gracePeriod = gracePeriod
         self.heartbeat = heartbeat
         self.deadAfter = deadAfter
+        self.delivery = delivery
+        self.killAfter = killAfter
         self.endsWhenEmpty = endsWhenEmpty
         self.allowsEviction = allowsEviction
     }

@@ -1,0 +1,60 @@
+/// What a job throws to say what is to become of it.
+///
+/// ```swift
+/// throw JobOutcome.snooze(for: .seconds(30))
+/// ```
+public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
+    package enum Kind: Sendable, Hashable {
+        case discard(String)
+        case dead(String)
+        case snooze(Duration)
+    }
+
+    package let kind: Kind
+
+    /// The attempt has failed, and the job is forgotten: no retry, not dead either. Its attempts stay on record for a time.
+    ///
+    /// - Parameter reason: goes on record as the attempt's message.
+    public static func discard(_ reason: String) -> JobOutcome { JobOutcome(kind: .discard(reason)) }
+
+    /// The attempt has failed, and the job is dead at once, whatever retries it has left.
+    ///
+    /// - Parameter reason: goes on record as the attempt's message.
+    public static func dead(_ reason: String) -> JobOutcome { JobOutcome(kind: .dead(reason)) }
+
+    /// The job comes back later, and this attempt does not count.
+    ///
+    /// - Parameter duration: how long it waits, up to a year; zero or less: not at all.
+    public static func snooze(for duration: Duration) -> JobOutcome { JobOutcome(kind: .snooze(duration)) }
+
+    /// The reason, or how long it waits.
+    public var description: String {
+        switch kind {
+        case .discard(let reason), .dead(let reason): reason
+        case .snooze(let duration): "snoozed for \(duration)"
+        }
+    }
+}
+
+/// An attempt that failed.
+public struct JobFailure: Sendable {
+    /// The attempt.
+    public let context: JobContext
+    /// The arguments, as the bytes that were enqueued.
+    public let arguments: [UInt8]
+    /// What it threw.
+    public let error: any Error
+    /// How many attempts of the job have failed by themselves, this one included.
+    public let failures: Int
+    /// How long the next attempt waits; nil: there is none.
+    public let retryDelay: Duration?
+}
+
+/// An attempt ran longer than its time limit.
+public struct JobTimeout: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The time limit.
+    public let limit: Duration
+
+    /// How long it was.
+    public var description: String { "it ran longer than its time limit of \(limit)" }
+}

@@ -1,0 +1,45 @@
+-- Stands in front of the scripts by which somebody takes a job out of its place (behind endings.lua).
+
+-- What is to be known of a job that somebody wants to take out: 'waiting' and its fields, or 'missing' | 'running' |
+-- 'ended', or an error reply that names what is damaged.
+local function look_at_waiting(job)
+    local job_key = key('jobs', job)
+    local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'unq')
+    if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
+    local found = { queue = fields[1], last = present(fields[2]), over = present(fields[3]), digest = fields[5] }
+    if not (fields[1] or fields[4]) or fields[3] == 'Dequeued' then return 'missing', found end
+    if found.last then
+        local record = look('HMGET', key('attempts', found.last), 'que', 'fin', 'err', 'nod') or {}
+        local running_in = record[1] or found.queue
+        if running_in then
+            local running
+            running, fault = look('SISMEMBER', key('processing', running_in), found.last)
+            if not running then return redis.error_reply('WRONGTYPE ' .. key('processing', running_in) .. ': ' .. fault) end
+            found.node = record[4]
+            if running == 1 then return 'running', found end
+        end
+        found.last_queue = record[1]
+        if present(record[2]) and not record[3] then return 'ended', found end
+    end
+    if found.over then return 'ended', found end
+    if not found.queue then return redis.error_reply('ERR ' .. job_key .. ' has no field que: nothing tells where the job waits') end
+    local sound
+    sound, fault = exists_as('list', key('handoff', found.queue), key('ready', found.queue), key('suspects', found.queue))
+    if sound then sound, fault = exists_as('zset', key('scheduled', found.queue), key('ended', found.queue), key('dead', found.queue)) end
+    if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
+    return 'waiting', found
+end
+
+-- Takes a job's ID out of wherever it waits. Returns whether it was found, and whether a list was too long to be searched.
+local function take_out(job, queue, longest)
+    local found, long = redis.call('ZREM', key('scheduled', queue), job), false
+    for _, kind in ipairs({ 'handoff', 'ready', 'suspects' }) do
+        local list = key(kind, queue)
+        if longest and redis.call('LLEN', list) > longest then
+            long = true
+        else
+            found = found + redis.call('LREM', list, 0, job)
+        end
+    end
+    return found > 0, long
+end
