@@ -4,6 +4,7 @@ import BackgroundJobs
 struct MemoryClaim {
     private let voucher: Voucher
     private let queues: [String]
+    private let defaults: ClaimDefaults
     private var reoffered: [String]
     private var offers: [String]
     private var wanted: Int
@@ -20,6 +21,7 @@ struct MemoryClaim {
     init(_ claim: Claim, _ voucher: Voucher) {
         self.voucher = voucher
         queues = claim.queues
+        defaults = claim.defaults
         reoffered = claim.reoffered
         offers = claim.reoffered + claim.offered
         wanted = min(claim.wanted, 128)
@@ -130,8 +132,22 @@ struct MemoryClaim {
             notice(queue, "dropped job \(id): its last attempt is running or has succeeded")
             return true
         }
-        guard let record, let className = record.present("cls"), state.refusal(ofArgumentsOf: id) == nil else {
-            return reject(id, record, in: queue, &state)
+        let expiry = record?["exp"] == nil ? nil : record.flatMap { count("exp", of: id, $0, queue) }
+        if let refusal = refusal(of: id, record, expiry, state) {
+            return reject(id, refusal, record, in: queue, &state)
+        }
+        guard let record else { return true }
+        let rules = rules(for: id, record, queue)
+        let crashes = state.crashesWithin(
+            rules.window ?? 72 * 3600 * 1000,
+            record.number("crs") ?? 0,
+            record.number("crt")
+        )
+        if crashes.count > 1, !isSuspect {
+            // One that failed by itself after its crashes comes back by way of `scheduled`.
+            state.pushTail("suspects", queue, id)
+            if mayTakeSuspect { isShort = false }
+            return true
         }
         let arguments = record.fields["arg"] ?? []
         if arguments.count > bytes, !jobs.isEmpty {
@@ -139,28 +155,37 @@ struct MemoryClaim {
             return false
         }
         let number = (count("att", of: id, record, queue) ?? 0) + 1
-        guard let attempt = begin(id, in: queue, number: number, record, &state) else { return false }
+        guard let attempt = begin(id, in: queue, number: number, record, under: rules, &state) else { return false }
         state.data.jobs[id]?["att"] = "\(number)"
         state.data.jobs[id]?["las"] = attempt
+        if record["unu"] == "started" { state.releaseLock(of: id) }
         state.data.sets["processing:\(queue)", default: []].insert(attempt)
         taken.insert(id)
         let queuedAt = count("qat", of: id, record, queue)
         waited += max(0, state.now - (count("pat", of: id, record, queue) ?? queuedAt ?? state.now))
         bytes -= arguments.count
         wanted -= 1
-        jobs.append(
-            ClaimedJob(
-                attempt: attempt,
-                id: id,
-                queue: queue,
-                number: Int(number),
-                className: className,
-                arguments: arguments,
-                queuedAt: record["qat"].flatMap { Int64($0) },
-                isSuspect: isSuspect
-            )
-        )
+        jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, rules, state))
         return true
+    }
+
+    /// How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
+    fileprivate struct Rules {
+        var delivery: String?
+        var budget: String?
+        var window: Int64?
+    }
+
+    private mutating func rules(for id: String, _ record: MemoryState.Record, _ queue: String) -> Rules {
+        let ofClass = defaults.classes[record["cls"] ?? ""]
+        var delivery = record["dlv"]
+        if delivery != "amo", delivery != "alo" { delivery = (ofClass?.delivery ?? defaults.delivery).code }
+        var budget = ofClass?.crashRetries
+        if let own = record["crm"] {
+            budget = own == "all" ? own : count("crm", of: id, record, queue).map { "\($0)" } ?? budget
+        }
+        let window = record["crw"] == nil ? nil : count("crw", of: id, record, queue)
+        return Rules(delivery: delivery == "amo" ? "amo" : nil, budget: budget, window: window ?? ofClass?.crashWindow)
     }
 
     /// Writes an attempt under the next offered ID; nil if none is left.
@@ -169,6 +194,7 @@ struct MemoryClaim {
         in queue: String,
         number: Int64,
         _ record: MemoryState.Record?,
+        under rules: Rules = Rules(),
         _ state: inout MemoryState
     ) -> String? {
         guard !offers.isEmpty else {
@@ -184,34 +210,67 @@ struct MemoryClaim {
         fields["nod"] = voucher.node
         fields["num"] = "\(number)"
         if let last = record?.present("las") { fields["prv"] = last }
-        if number > 0, record?["dlv"] == "amo" { fields["dlv"] = "amo" }
+        if let delivery = rules.delivery { fields["dlv"] = delivery }
+        if let budget = rules.budget { fields["crm"] = budget }
+        if let window = rules.window { fields["crw"] = "\(window)" }
         state.data.attempts[attempt] = fields
         return attempt
     }
 
-    /// A job that cannot run at all is recorded as an attempt with the number 0.
+    /// Why a job is not to begin.
+    private struct Refusal {
+        var error: String
+        var message: String?
+        var set = "failed"
+        var counter: String
+    }
+
+    private func refusal(
+        of id: String,
+        _ record: MemoryState.Record?,
+        _ expiry: Int64?,
+        _ state: MemoryState
+    ) -> Refusal? {
+        guard let record else {
+            return Refusal(error: "Job Not Found", message: "there is no hash", counter: "missing")
+        }
+        if record.present("cls") == nil {
+            let message = state.refusal(ofArgumentsOf: id) ?? "the hash has no field cls"
+            return Refusal(error: "Bad Job", message: message, counter: "bad")
+        }
+        if let message = state.refusal(ofArgumentsOf: id) {
+            return Refusal(error: "Bad Job", message: message, counter: "bad")
+        }
+        if record["cnl"] == "1" { return Refusal(error: "Cancelled", set: "ended", counter: "cancelled") }
+        if let expiry, state.now > expiry, record.present("las") == nil {
+            let message = "\(state.now - expiry) ms too late"
+            return Refusal(error: "Expired", message: message, set: "ended", counter: "expired")
+        }
+        return nil
+    }
+
+    /// A job that is not to begin is recorded as an attempt with the number 0.
     private mutating func reject(
         _ id: String,
+        _ refusal: Refusal,
         _ record: MemoryState.Record?,
         in queue: String,
         _ state: inout MemoryState
     ) -> Bool {
-        let error = record == nil ? "Job Not Found" : "Bad Job"
-        let message =
-            record == nil ? "there is no hash" : state.refusal(ofArgumentsOf: id) ?? "the hash has no field cls"
         guard let attempt = begin(String(id.prefix(64)), in: queue, number: 0, record, &state) else { return false }
-        var fields = state.data.attempts[attempt] ?? MemoryState.Record()
-        fields["fin"] = "\(state.now)"
-        fields["time"] = "0"
-        fields["err"] = error
-        fields["msg"] = message
-        state.data.attempts[attempt] = fields
-        state.setScore("failed", queue, attempt, state.now)
-        state.count(queue, record == nil ? "missing" : "bad")
-        notice(queue, "job \(id): \(error), \(message) (attempt \(attempt))")
+        let now = state.now
+        state.data.attempts[attempt]?["fin"] = "\(now)"
+        state.data.attempts[attempt]?["time"] = "0"
+        state.data.attempts[attempt]?["err"] = refusal.error
+        if let message = refusal.message { state.data.attempts[attempt]?["msg"] = message }
+        state.setScore(refusal.set, queue, attempt, state.now)
+        state.count(queue, refusal.counter)
+        if refusal.set == "failed" {
+            notice(queue, "job \(id): \(refusal.error), \(refusal.message ?? "") (attempt \(attempt))")
+        }
         if record != nil {
-            state.data.jobs[id]?["end"] = "Bad Job"
             state.data.jobs[id]?["las"] = attempt
+            state.endJob(id, as: refusal.error)
         }
         taken.insert(id)
         rejected.insert(attempt)
@@ -237,9 +296,27 @@ struct MemoryClaim {
 }
 
 extension ClaimedJob {
-    /// A running attempt handed out once more: a suspect if its job has crashed twice.
+    /// A running attempt handed out once more.
     init(regranting attempt: String, of id: String, in queue: String, _ state: MemoryState) {
+        let record = state.data.attempts[attempt] ?? MemoryState.Record()
         let job = state.data.jobs[id] ?? MemoryState.Record()
+        let rules = MemoryClaim.Rules(budget: record["crm"], window: record.number("crw"))
+        let window = rules.window ?? 72 * 3600 * 1000
+        let crashes = state.crashesWithin(window, job.number("crs") ?? 0, job.number("crt")).count
+        self.init(attempt, of: id, in: queue, crashes, rules, state)
+    }
+
+    fileprivate init(
+        _ attempt: String,
+        of id: String,
+        in queue: String,
+        _ crashes: Int64,
+        _ rules: MemoryClaim.Rules,
+        _ state: MemoryState
+    ) {
+        let job = state.data.jobs[id] ?? MemoryState.Record()
+        let told: Set = ["ret", "bck", "rfr", "rqu", "tmo", "ers", "unq"]
+        let budget = rules.budget == "all" ? Int64.max : rules.budget.flatMap { Int64($0) } ?? 3
         self.init(
             attempt: attempt,
             id: id,
@@ -248,7 +325,10 @@ extension ClaimedJob {
             className: job["cls"],
             arguments: job.fields["arg"] ?? [],
             queuedAt: job["qat"].flatMap { Int64($0) },
-            isSuspect: (job.number("crs") ?? 0) > 1
+            claimedAt: state.now,
+            isSuspect: crashes > 1,
+            isLastTry: crashes > 1 && crashes >= budget,
+            fields: job.fields.filter { told.contains($0.key) }.mapValues { String(decoding: $0, as: UTF8.self) }
         )
     }
 }

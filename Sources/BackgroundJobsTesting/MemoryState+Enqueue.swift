@@ -1,61 +1,196 @@
 import BackgroundJobs
 
 extension MemoryState {
-    mutating func enqueue(_ jobs: [NewJob]) {
-        for job in jobs where !(job.isIDChosen && data.jobs[job.id]?["que"] != nil) {
-            let due: Int64? =
-                switch job.due {
-                case nil: nil
-                case .at(let time): time
-                case .after(let delay): now + delay
-                }
-            var record = data.jobs[job.id] ?? Record()
-            record["que"] = job.queue
-            record["cls"] = job.className
-            record.fields["arg"] = job.arguments
-            record["qat"] = "\(now)"
-            if let due, due > now {
-                record["pat"] = "\(due)"
-                setScore("scheduled", job.queue, job.id, due)
-            } else {
-                pushTail("ready", job.queue, job.id)
-            }
-            data.jobs[job.id] = record
-            data.sets["queues", default: []].insert(job.queue)
+    /// Returns the holders of the locks that were not to be had.
+    mutating func enqueue(_ jobs: [NewJob]) -> [String: String] {
+        var holders: [String: String] = [:]
+        // Those with a lock come last, one by one.
+        for job in jobs.filter({ $0.lock == nil }) where !(job.isIDChosen && data.jobs[job.id]?["que"] != nil) {
+            queue(job)
         }
+        for job in jobs {
+            guard let lock = job.lock, data.jobs[job.id]?["que"] == nil else { continue }
+            if let holder = holder(of: lock, for: job) { holders[job.id] = holder }
+        }
+        return holders
+    }
+
+    private func due(_ job: NewJob) -> Int64? {
+        let due: Int64? =
+            switch job.due {
+            case nil: nil
+            case .at(let time): time
+            case .after(let delay): now + delay
+            }
+        return due.flatMap { $0 > now ? $0 : nil }
+    }
+
+    private mutating func queue(_ job: NewJob) {
+        let due = due(job)
+        var record = data.jobs[job.id] ?? Record()
+        record["que"] = job.queue
+        record["cls"] = job.className
+        record.fields["arg"] = job.arguments
+        record["qat"] = "\(now)"
+        if let expiry = job.expiry { record["exp"] = "\((due ?? now) + expiry)" }
+        if let lock = job.lock {
+            record["unq"] = lock.digest
+            if lock.until == .started { record["unu"] = "started" }
+        }
+        for (name, value) in job.fields { record[name] = value }
+        data.jobs[job.id] = record
+        if let due {
+            schedule(job.id, job.queue, at: due)
+        } else {
+            pushTail("ready", job.queue, job.id)
+        }
+        data.sets["queues", default: []].insert(job.queue)
+    }
+
+    /// Queues the job, or finds who holds its lock, and changes that one.
+    private mutating func holder(of lock: NewJob.Lock, for job: NewJob) -> String? {
+        let key = "unique:\(lock.digest)"
+        let due = due(job)
+        if let holder = data.locks[key], let standing = standing(of: holder), !standing.hasEnded {
+            if !standing.isRunning, lock.duplicate != .skip {
+                setDeadline(key, in: (due ?? now) - now + lock.duration)
+                if lock.duplicate != .replaceTime { data.jobs[holder]?.fields["arg"] = job.arguments }
+                if lock.duplicate != .replaceArguments { move(holder, standing.queue, to: due, job.expiry) }
+            }
+            return holder
+        }
+        queue(job)
+        data.locks[key] = job.id
+        setDeadline(key, in: (due ?? now) - now + lock.duration)
+        return nil
+    }
+
+    private mutating func move(_ holder: String, _ queue: String, to due: Int64?, _ expiry: Int64?) {
+        guard takeOut(holder, queue, longest: 10_000).wasFound else { return }
+        if let due {
+            schedule(holder, queue, at: due)
+        } else {
+            set("pat", of: holder, to: now)
+            pushTail("ready", queue, holder)
+        }
+        if let expiry { set("exp", of: holder, to: (due ?? now) + expiry) }
+    }
+
+    // MARK: Taking jobs out
+
+    /// Where a job stands, for somebody who wants to take it out.
+    private struct Standing {
+        /// Empty where nothing tells which it is.
+        var queue = ""
+        var isRunning = false
+        var hasEnded = false
+        /// How, where the job says.
+        var end: String?
+        var last: String?
+    }
+
+    /// nil where there is no such job.
+    private func standing(of job: String) -> Standing? {
+        guard let record = data.jobs[job], record["que"] != nil || record["cls"] != nil, record["end"] != "Dequeued"
+        else {
+            return nil
+        }
+        var standing = Standing(queue: record["que"] ?? "", end: record.present("end"), last: record.present("las"))
+        if let last = standing.last {
+            let attempt = data.attempts[last] ?? Record()
+            if let queue = attempt["que"] ?? record["que"] { standing.isRunning = isProcessing(last, queue) }
+            standing.hasEnded = attempt.present("fin") != nil && attempt["err"] == nil
+        }
+        if !standing.isRunning, standing.end != nil { standing.hasEnded = true }
+        return standing
+    }
+
+    /// Takes a job's ID out of wherever it waits.
+    private mutating func takeOut(
+        _ job: String,
+        _ queue: String,
+        longest: Int? = nil
+    ) -> (wasFound: Bool, hasLongList: Bool) {
+        var result = (wasFound: false, hasLongList: false)
+        result.wasFound = data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) != nil
+        for kind in ["handoff", "ready", "suspects"] {
+            let ids = list(kind, queue)
+            if let longest, ids.count > longest {
+                result.hasLongList = true
+            } else if ids.contains(job) {
+                data.lists["\(kind):\(queue)"] = ids.filter { $0 != job }
+                result.wasFound = true
+            }
+        }
+        return result
     }
 
     /// nil where nothing tells which queue the job waits in.
     mutating func dequeue(_ job: String) -> Dequeued? {
-        guard let record = data.jobs[job], record["que"] != nil || record["cls"] != nil, record["end"] != "Dequeued"
-        else {
-            return .missing
-        }
-        if record.present("end") != nil { return .ended }
-        if let last = record.present("las") {
-            let attempt = data.attempts[last] ?? Record()
-            if let queue = attempt["que"] ?? record["que"], isProcessing(last, queue) { return .running }
-            if attempt.present("fin") != nil, attempt["err"] == nil { return .ended }
-        }
-        guard let queue = record["que"] else { return nil }
-        var wasFound = data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) != nil
-        var hasLongList = false
-        for kind in ["handoff", "ready", "suspects"] {
-            let ids = list(kind, queue)
-            if ids.count > 10_000 {
-                hasLongList = true
-            } else if ids.contains(job) {
-                data.lists["\(kind):\(queue)"] = ids.filter { $0 != job }
-                wasFound = true
-            }
-        }
-        if wasFound {
-            deleteJob(job)
-        } else if hasLongList {
-            data.jobs[job]?["end"] = "Dequeued"
+        guard let standing = standing(of: job) else { return .missing }
+        if standing.isRunning { return .running }
+        if standing.hasEnded { return .ended }
+        guard !standing.queue.isEmpty else { return nil }
+        let (wasFound, hasLongList) = takeOut(job, standing.queue, longest: 10_000)
+        if hasLongList, !wasFound {
+            endJob(job, as: "Dequeued")
         } else {
-            return .ended
+            deleteJob(job)
         }
         return .dequeued
+    }
+
+    /// nil where nothing tells which queue the job waits in.
+    mutating func cancel(_ job: String, recordedAs attempt: String) -> Cancelled? {
+        guard let standing = standing(of: job) else { return .missing }
+        if standing.isRunning {
+            data.jobs[job]?["cnl"] = "1"
+            if let last = standing.last, let node = data.attempts[last]?.present("nod") {
+                pushTail("cancel", node, last)
+                setDeadline("cancel:\(node)", in: 60_000)
+            }
+            return .told
+        }
+        if standing.hasEnded { return .ended }
+        guard !standing.queue.isEmpty else { return nil }
+        _ = takeOut(job, standing.queue, longest: 10_000)
+        var record = Record()
+        for (field, value) in [
+            ("sta", "\(now)"), ("fin", "\(now)"), ("time", "0"), ("job", job), ("que", standing.queue), ("num", "0"),
+            ("err", "Cancelled"),
+        ] { record[field] = value }
+        record["prv"] = standing.last
+        data.attempts[attempt] = record
+        setScore("ended", standing.queue, attempt, now)
+        data.jobs[job]?["las"] = attempt
+        data.jobs[job]?["cnl"] = "1"
+        endJob(job, as: "Cancelled")
+        count(standing.queue, "cancelled")
+        return .cancelled
+    }
+
+    mutating func retry(_ job: String) -> Retried {
+        guard let standing = standing(of: job) else { return .missing }
+        if standing.isRunning { return .running }
+        let isMended =
+            standing.hasEnded && ["Dead", "Discarded", "Cancelled", "Expired"].contains(standing.end ?? "")
+        if standing.hasEnded, !isMended { return .ended }
+        let queue = standing.queue
+        guard !queue.isEmpty else { return .damaged("the job has no field que") }
+        if isMended {
+            for field in ["end", "ers", "crs", "crt", "cnl", "exp"] { data.jobs[job]?[field] = nil }
+            clearDeadline("jobs:\(job)")
+            data.sortedSets["dead:\(queue)"]?[job] = nil
+            if let last = standing.last, let other = data.attempts[last]?["que"] {
+                data.sortedSets["dead:\(other)"]?[job] = nil
+            }
+            _ = takeOut(job, queue)
+        } else if data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) == nil {
+            return .waiting
+        }
+        set("pat", of: job, to: now)
+        pushTail("ready", queue, job)
+        data.sets["queues", default: []].insert(queue)
+        return .queued
     }
 }

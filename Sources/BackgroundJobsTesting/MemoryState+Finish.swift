@@ -4,10 +4,10 @@ extension MemoryState {
     mutating func exchange(_ finishes: [Finish], _ claim: Claim, as voucher: Voucher) -> Exchange {
         var exchange = Exchange()
         // What completed is written before what ended otherwise.
-        for index in finishes.indices where finishes[index].ending == .completed {
+        for index in finishes.indices where finishes[index].isPlain {
             if let verdict = complete(finishes[index]) { exchange.exceptions[index] = verdict }
         }
-        for index in finishes.indices where finishes[index].ending != .completed {
+        for index in finishes.indices where !finishes[index].isPlain {
             if let verdict = end(finishes[index], &exchange.notices) { exchange.exceptions[index] = verdict }
         }
         if claim.wanted > 0 {
@@ -40,64 +40,121 @@ extension MemoryState {
     private mutating func end(_ finish: Finish, _ notices: inout [Notice]) -> Verdict? {
         guard isProcessing(finish.attempt, finish.queue) else { return settled(finish.attempt) }
         let fate = fate(of: finish.job, after: finish.attempt)
-        var (error, message, ending) = finish.ending.terms
-        // Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
-        if fate.isToBeCancelled, ending != .cancelled {
-            message = message.isEmpty ? error : "\(error): \(message)"
-            (error, ending) = ("Cancelled", .cancelled)
-        }
-        let isFailure = ending == .dead || ending == .discarded
-        move(finish.attempt, from: finish.queue, to: isFailure ? "failed" : "ended")
         var record = data.attempts[finish.attempt] ?? Record()
+        var ending = finish.ending
+        // Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
+        if fate.isToBeCancelled { ending = ending.whenCancelled }
+        var message = ending.message
+        var crash: Crash?
+        if fate.obstacle == nil {
+            if case .crashed = ending { crash = self.crash(fate, record) }
+            if let sentence = crash?.sentence { message += "; \(sentence)" }
+            if ending == .shutdown, record["dlv"] == "amo" {
+                message = "the job is dead, since it is to run at most once"
+            }
+        }
+        move(finish.attempt, from: finish.queue, to: ending.set)
         record["fin"] = "\(now)"
         record["time"] = "\(finish.milliseconds)"
-        record["err"] = error.isEmpty ? "Error" : error
+        if ending != .completed { record["err"] = ending.error.isEmpty ? "Error" : ending.error }
         if !message.isEmpty { record["msg"] = message }
         data.attempts[finish.attempt] = record
-        if isFailure {
-            count(finish.queue, "failed")
-            countInMinute(finish.queue, "run", finish.milliseconds)
-        }
-        if let counter = ending.counter { count(finish.queue, counter) }
+        for counter in ending.counters { count(finish.queue, counter) }
+        if ending.set != "ended" { countInMinute(finish.queue, "run", finish.milliseconds) }
         for sentence in fate.faults {
             notices.append(Notice(queue: finish.queue, sentence: "job \(finish.job): \(sentence)"))
         }
-        guard let obstacle = fate.obstacle else {
-            settle(
-                finish,
-                ending,
-                errors: fate.errors + 1,
-                isAtMostOnce: record["dlv"] == "amo",
-                isSuspect: fate.crashes > 1
-            )
-            return nil
+        if ending == .completed {
+            releaseLock(of: finish.job)
+        } else if let obstacle = fate.obstacle {
+            let sentence = "job \(finish.job): only its attempt \(finish.attempt) ended: \(obstacle)"
+            notices.append(Notice(queue: finish.queue, sentence: sentence))
+        } else {
+            settle(finish, ending, fate, record, crash)
         }
-        let sentence = "job \(finish.job): only its attempt \(finish.attempt) ended: \(obstacle)"
-        notices.append(Notice(queue: finish.queue, sentence: sentence))
         return nil
     }
 
-    private mutating func settle(
-        _ finish: Finish,
-        _ ending: Ending.Kind,
-        errors: Int64,
-        isAtMostOnce: Bool,
-        isSuspect: Bool
-    ) {
+    private mutating func settle(_ finish: Finish, _ ending: Ending, _ fate: Fate, _ record: Record, _ crash: Crash?) {
+        let (job, queue) = (finish.job, finish.queue)
         switch ending {
+        case .completed:
+            break
         case .cancelled:
-            data.jobs[finish.job]?["end"] = "Cancelled"
+            endJob(job, as: "Cancelled")
         case .dead:
-            data.jobs[finish.job]?["ers"] = "\(errors)"
-            bury(finish.job, finish.queue)
+            data.jobs[job]?["ers"] = "\(fate.errors + 1)"
+            bury(job, queue)
         case .discarded:
-            data.jobs[finish.job]?["ers"] = "\(errors)"
-            data.jobs[finish.job]?["end"] = "Discarded"
-        case .shutdown where isAtMostOnce:
-            bury(finish.job, finish.queue)
-        case .shutdown:
-            pushHead(isSuspect ? "suspects" : "ready", finish.queue, finish.job)
+            data.jobs[job]?["ers"] = "\(fate.errors + 1)"
+            endJob(job, as: "Discarded")
+        case .retried(_, _, let delay, let retryQueue):
+            data.jobs[job]?["ers"] = "\(fate.errors + 1)"
+            if let retryQueue, retryQueue != queue {
+                data.jobs[job]?["que"] = retryQueue
+                data.sets["queues", default: []].insert(retryQueue)
+            }
+            schedule(job, retryQueue ?? queue, at: now + delay)
+        case .snoozed(let delay):
+            data.jobs[job]?["att"] = "\(max(0, fate.begun - 1))"
+            schedule(job, queue, at: now + delay)
+        case .crashed:
+            if let crash { _ = requeue(job, queue, crash) }
+        case .shutdown where record["dlv"] == "amo":
+            bury(job, queue)
+        case .shutdown, .unbegun:
+            let crashes = crashesWithin(window(record), fate.crashes, fate.crashTime).count
+            pushHead(crashes > 1 ? "suspects" : "ready", queue, job)
         }
+    }
+
+    // MARK: Crashes
+
+    /// What a crash makes of a job.
+    struct Crash {
+        var count: Int64
+        var first: Int64
+        /// Why the job is dead of it.
+        var sentence: String?
+    }
+
+    private func window(_ record: Record) -> Int64 { record.number("crw") ?? 72 * 3600 * 1000 }
+
+    func crashesWithin(_ window: Int64, _ count: Int64, _ first: Int64?) -> (count: Int64, first: Int64?) {
+        guard let first, window == 0 || now - first <= window else { return (0, nil) }
+        return (count, first)
+    }
+
+    /// - Parameter record: the attempt's.
+    func crash(_ fate: Fate, _ record: Record) -> Crash {
+        let window = window(record)
+        let (before, first) = crashesWithin(window, fate.crashes, fate.crashTime)
+        var crash = Crash(count: before + 1, first: first ?? now)
+        let budget = record["crm"] == "all" ? Int64.max : record.number("crm") ?? 3
+        if record["dlv"] == "amo" {
+            crash.sentence = "the job is dead, since it is to run at most once"
+        } else if crash.count > budget {
+            let hours = Double(window) / 3_600_000
+            let within = window == 0 ? "" : " within \(hours == hours.rounded() ? "\(Int(hours))" : "\(hours)") h"
+            crash.sentence =
+                "the job is dead: its worker vanished \(crash.count) times\(within), and \(budget) are forgiven"
+        }
+        return crash
+    }
+
+    mutating func requeue(_ job: String, _ queue: String, _ crash: Crash) -> Reaped.Outcome {
+        data.jobs[job]?["crs"] = "\(crash.count)"
+        data.jobs[job]?["crt"] = "\(crash.first)"
+        if crash.sentence != nil {
+            bury(job, queue)
+            return .dead
+        }
+        if crash.count > 1 {
+            pushTail("suspects", queue, job)
+            return .suspects
+        }
+        pushHead("ready", queue, job)
+        return .ready
     }
 
     // MARK: Arguments that are too large
@@ -115,7 +172,7 @@ extension MemoryState {
         data.attempts[attempt]?["err"] = "Bad Job"
         data.attempts[attempt]?["msg"] = sentence
         count(queue, "bad")
-        if fate.obstacle == nil { data.jobs[job]?["end"] = "Bad Job" }
+        if fate.obstacle == nil { endJob(job, as: "Bad Job") }
     }
 
     // MARK: Shared with reap
@@ -125,6 +182,7 @@ extension MemoryState {
         var errors: Int64 = 0
         var crashes: Int64 = 0
         var crashTime: Int64?
+        var begun: Int64 = 0
         var isToBeCancelled = false
         var isOver = false
         /// Why only the attempt ends: the job has no hash, has ended, or another attempt of it is in force.
@@ -147,6 +205,7 @@ extension MemoryState {
         fate.errors = record.number("ers") ?? 0
         fate.crashes = record.number("crs") ?? 0
         fate.crashTime = record.number("crt")
+        fate.begun = record.number("att") ?? 0
         for field in ["ers", "crs", "crt"] {
             guard let text = record[field], record.number(field) == nil else { continue }
             fate.faults.append("\(field) of the job was no number: \(text)")
@@ -160,34 +219,42 @@ extension MemoryState {
     }
 
     mutating func bury(_ job: String, _ queue: String) {
-        data.jobs[job]?["end"] = "Dead"
+        endJob(job, as: "Dead")
         setScore("dead", queue, job, now)
         count(queue, "dead")
     }
 }
 
-extension Ending {
-    enum Kind { case dead, discarded, shutdown, cancelled }
-
-    /// The attempt's `err` and `msg`, and what becomes of the job.
-    fileprivate var terms: (error: String, message: String, ending: Kind) {
-        switch self {
-        case .completed: preconditionFailure("a completed attempt has no error")
-        case .failed(let error, let message): (error, message, .dead)
-        case .discarded(let error, let message): (error, message, .discarded)
-        case .shutdown: ("Shutdown", "", .shutdown)
-        case .cancelled: ("Cancelled", "", .cancelled)
-        }
-    }
+extension Finish {
+    fileprivate var isPlain: Bool { ending == .completed && !holdsLock }
 }
 
-extension Ending.Kind {
-    fileprivate var counter: String? {
+extension Ending {
+    /// The attempt's `err` and `msg`, the set it goes to, and as what it counts.
+    private var terms: (error: String, message: String, set: String, counters: [String]) {
         switch self {
-        case .dead: nil
-        case .discarded: "discarded"
-        case .shutdown: "shutdown"
-        case .cancelled: "cancelled"
+        case .completed: ("", "", "completed", ["completed"])
+        case .retried(let error, let message, _, _), .dead(let error, let message):
+            (error, message, "failed", error == "Timeout" ? ["failed", "timeout"] : ["failed"])
+        case .discarded(let error, let message):
+            (error, message, "failed", error == "Timeout" ? ["failed", "timeout", "discarded"] : ["failed", "discarded"])
+        case .crashed(let message): ("Crashed", message, "failed", ["crashed"])
+        case .snoozed: ("Snoozed", "", "ended", ["snoozed"])
+        case .shutdown, .unbegun: ("Shutdown", "", "ended", ["shutdown"])
+        case .cancelled(let message): ("Cancelled", message, "ended", ["cancelled"])
+        }
+    }
+
+    fileprivate var error: String { terms.error }
+    fileprivate var message: String { terms.message }
+    fileprivate var set: String { terms.set }
+    fileprivate var counters: [String] { terms.counters }
+
+    /// What it is where the job is to be cancelled.
+    fileprivate var whenCancelled: Ending {
+        switch self {
+        case .completed, .cancelled: self
+        default: .cancelled(message: message.isEmpty ? error : "\(error): \(message)")
         }
     }
 }

@@ -18,12 +18,18 @@ extension MemoryState {
         let end = min(excess, rank + limit)
         guard end > rank else { return Trimmed(removed: 0, kept: 0, hasMore: false) }
         let step = members[rank..<end]
-        var removed = 0
-        for member in step where set == .dead ? bringOutDead(member) : bringOut(member, set) {
-            data.sortedSets[key]?[member] = nil
-            removed += 1
-        }
+        let removed = remove(Array(step), from: set, of: queue).count
         return Trimmed(removed: removed, kept: step.count - removed, hasMore: end < excess)
+    }
+
+    mutating func delete(_ members: [String], from set: TrimmedSet, of queue: String) -> [String] {
+        remove(members.filter { data.sortedSets["\(set.rawValue):\(queue)"]?[$0] != nil }, from: set, of: queue)
+    }
+
+    private mutating func remove(_ members: [String], from set: TrimmedSet, of queue: String) -> [String] {
+        let gone = members.filter { set == .dead ? bringOutDead($0) : bringOut($0, set) }
+        for member in gone { data.sortedSets["\(set.rawValue):\(queue)"]?[member] = nil }
+        return gone
     }
 
     /// An attempt takes its job along if it is the job's last one and the job has ended. False if it has to stay: a dead

@@ -95,7 +95,7 @@ extension MemoryState {
         let job = record.present("job")
         if let job, let fields = data.jobs[job], fields["las"] == attempt, fields.present("end") == nil {
             if fields["cnl"] == "1" {
-                data.jobs[job]?["end"] = "Cancelled"
+                endJob(job, as: "Cancelled")
             } else if record["dlv"] == "amo" {
                 bury(job, queue)
             } else {
@@ -113,48 +113,24 @@ extension MemoryState {
         _ record: Record
     ) -> Reaped.Outcome {
         let fate = fate(of: job, after: attempt)
-        let budget = record["crm"] == "all" ? Int64.max : record.number("crm") ?? 3
-        let window = record.number("crw") ?? 72 * 3600 * 1000
-        var faults = fate.faults
+        var sentences = fate.faults
         for field in ["crm", "crw"] where record[field] != "all" || field == "crw" {
             if let text = record[field], record.number(field) == nil {
-                faults.append("\(field) was no number: \(text)")
+                sentences.append("\(field) was no number: \(text)")
             }
         }
+        let crash = fate.obstacle == nil && !fate.isToBeCancelled ? crash(fate, record) : nil
+        if fate.isToBeCancelled { sentences.insert("Worker Timeout", at: 0) }
+        if let sentence = crash?.sentence { sentences.insert(sentence, at: 0) }
         move(attempt, from: queue, to: fate.isToBeCancelled ? "ended" : "failed")
         data.attempts[attempt]?["err"] = fate.isToBeCancelled ? "Cancelled" : "Worker Timeout"
-        let message = (fate.isToBeCancelled ? ["Worker Timeout"] : []) + faults
-        if !message.isEmpty { data.attempts[attempt]?["msg"] = message.joined(separator: "; ") }
+        if !sentences.isEmpty { data.attempts[attempt]?["msg"] = sentences.joined(separator: "; ") }
         count(queue, fate.isToBeCancelled ? "cancelled" : "crashed")
         if fate.isToBeCancelled {
-            data.jobs[job]?["end"] = "Cancelled"
+            endJob(job, as: "Cancelled")
             return .cancelled
         }
-        guard fate.obstacle == nil else { return fate.isOver ? .over : .gone }
-        return crash(job, queue, fate, budget: record["dlv"] == "amo" ? 0 : budget, window: window)
-    }
-
-    private mutating func crash(
-        _ job: String,
-        _ queue: String,
-        _ fate: Fate,
-        budget: Int64,
-        window: Int64
-    ) -> Reaped.Outcome {
-        var (crashes, first) = (fate.crashes, fate.crashTime ?? now)
-        if fate.crashTime == nil || (window > 0 && now - first > window) { (crashes, first) = (0, now) }
-        crashes += 1
-        data.jobs[job]?["crs"] = "\(crashes)"
-        data.jobs[job]?["crt"] = "\(first)"
-        if crashes > budget {
-            bury(job, queue)
-            return .dead
-        }
-        if crashes > 1 {
-            pushTail("suspects", queue, job)
-            return .suspects
-        }
-        pushHead("ready", queue, job)
-        return .ready
+        guard let crash else { return fate.isOver ? .over : .gone }
+        return requeue(job, queue, crash)
     }
 }

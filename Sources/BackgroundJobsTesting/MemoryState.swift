@@ -49,14 +49,36 @@ struct MemoryState: Sendable {
             deadlines[key] = nil
             data.expiring.remove(key)
             data.counters[key] = nil
+            data.lists[key] = nil
+            data.locks[key] = nil
             if let job = StoreSnapshot.queue(of: key, "jobs") { data.jobs[job] = nil }
         }
     }
 
+    /// The key stays.
+    mutating func clearDeadline(_ key: String) {
+        deadlines[key] = nil
+        data.expiring.remove(key)
+    }
+
     mutating func deleteJob(_ job: String) {
+        releaseLock(of: job)
         data.jobs[job] = nil
-        deadlines["jobs:\(job)"] = nil
-        data.expiring.remove("jobs:\(job)")
+        clearDeadline("jobs:\(job)")
+    }
+
+    // MARK: Locks
+
+    /// Frees the job's uniqueness lock, if it still is the job's.
+    mutating func releaseLock(of job: String) {
+        guard let digest = data.jobs[job]?.present("unq"), data.locks["unique:\(digest)"] == job else { return }
+        data.locks["unique:\(digest)"] = nil
+        clearDeadline("unique:\(digest)")
+    }
+
+    mutating func endJob(_ job: String, as end: String) {
+        data.jobs[job]?["end"] = end
+        releaseLock(of: job)
     }
 
     // MARK: Counting
@@ -92,6 +114,16 @@ struct MemoryState: Sendable {
 
     mutating func pushTail(_ kind: String, _ queue: String, _ id: String) {
         data.lists["\(kind):\(queue)", default: []].append(id)
+    }
+
+    /// Writes a number into a field of a job that is there.
+    mutating func set(_ field: String, of job: String, to number: Int64) {
+        data.jobs[job]?[field] = "\(number)"
+    }
+
+    mutating func schedule(_ job: String, _ queue: String, at time: Int64) {
+        data.jobs[job]?["pat"] = "\(time)"
+        setScore("scheduled", queue, job, time)
     }
 
     mutating func setScore(_ kind: String, _ queue: String, _ member: String, _ score: Int64) {

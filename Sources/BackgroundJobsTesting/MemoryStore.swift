@@ -68,16 +68,36 @@ public final class MemoryStore: Store {
         }
     }
 
-    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) {
+    @discardableResult
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String] {
         transact { $0.enqueue(jobs) }
     }
 
     package func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued {
-        let outcome = transact { $0.dequeue(job) }
+        try known(transact { $0.dequeue(job) }, job)
+    }
+
+    package func cancel(_ job: String, recordedAs attempt: String) async throws(BackgroundError) -> Cancelled {
+        try known(transact { $0.cancel(job, recordedAs: attempt) }, job)
+    }
+
+    private func known<Outcome>(_ outcome: Outcome?, _ job: String) throws(BackgroundError) -> Outcome {
         guard let outcome else {
             throw BackgroundError(.refused, "The job \(job) has no field que: nothing tells where it waits.")
         }
         return outcome
+    }
+
+    package func retry(_ jobs: [String]) async throws(BackgroundError) -> [Retried] {
+        transact { state in jobs.map { state.retry($0) } }
+    }
+
+    package func delete(
+        _ members: [String],
+        from set: TrimmedSet,
+        of queue: String
+    ) async throws(BackgroundError) -> [String] {
+        transact { $0.delete(members, from: set, of: queue) }
     }
 
     package func exchange(

@@ -35,8 +35,11 @@ package struct StoreSnapshot: Sendable, Equatable {
 
     package var jobs: [String: Record] = [:]
     package var attempts: [String: Record] = [:]
-    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail.
+    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail; `cancel:<node>`: attempts to be
+    /// cancelled.
     package var lists: [String: [String]] = [:]
+    /// `unique:<digest>`: the ID of the job that holds the lock.
+    package var locks: [String: String] = [:]
     /// `processing:<queue>`, `queues`, `paused`.
     package var sets: [String: Set<String>] = [:]
     /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`: member to score.

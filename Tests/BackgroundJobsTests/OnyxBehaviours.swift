@@ -17,7 +17,7 @@ struct OnyxBehaviours {
     @Test("manager: an immediate job is a hash without pat, with a readable qat, its queue, class and arguments")
     func immediateJobHash() async throws {
         try await withOnyx { onyx in
-            let fields = try await onyx.records.job(try await onyx.manager.enqueue(OnyxJob()))
+            let fields = try await onyx.records.job(try await onyx.manager.enqueue(OnyxJob()).id)
             #expect(fields["pat"] == nil)
             #expect(Int(fields["qat"] ?? "") != nil)
             #expect(fields["que"] == "default")
@@ -29,7 +29,7 @@ struct OnyxBehaviours {
     @Test("manager: an immediate job's ID is at the head of the ready list")
     func immediateJobReady() async throws {
         try await withOnyx { onyx in
-            let job = try await onyx.manager.enqueue(OnyxJob())
+            let job = try await onyx.manager.enqueue(OnyxJob()).id
             #expect(try await onyx.records("LINDEX", "bg:ready:default", "0").text == job)
         }
     }
@@ -110,7 +110,7 @@ struct OnyxBehaviours {
         try await withOnyx { onyx in
             try await onyx.working {
                 try await onyx.connected("bg-worker:")
-                let job = try await onyx.manager.enqueue(OnyxJob())
+                let job = try await onyx.manager.enqueue(OnyxJob()).id
                 try await eventually("it has run") { onyx.performed.value == 1 }
                 let (fields, attempt) = (try await onyx.records.job(job), try await onyx.records.attempts(of: job)[0])
                 let wait = (Int(attempt["sta"] ?? "") ?? .max) - (Int(fields["qat"] ?? "") ?? 0)

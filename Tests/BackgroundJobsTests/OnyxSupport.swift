@@ -53,7 +53,7 @@ final class Onyx: Sendable {
             OnyxJobWithArguments(foo: "baz", bar: 42, ignored: 43),
             in: .seconds(60),
             queue: "non-default"
-        )
+        ).id
     }
 
     func worker() throws -> Worker {
@@ -135,7 +135,7 @@ func withOnyx(_ body: (Onyx) async throws -> Void) async throws {
 func withAttempt<J: Job>(of job: J, _ body: @escaping @Sendable (Onyx, String) async throws -> Void) async throws {
     try await withOnyx { onyx in
         try await onyx.working {
-            let id = try await onyx.manager.enqueue(job)
+            let id = try await onyx.manager.enqueue(job).id
             let attempt = try await eventually("the attempt has ended") { () -> String? in
                 guard let last = try await onyx.records.job(id)["las"] else { return nil }
                 return try await onyx.records.attempt(last)["fin"] == nil ? nil : last

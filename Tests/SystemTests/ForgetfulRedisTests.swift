@@ -36,7 +36,7 @@ extension SystemTests {
             try await worker.logged("A result was refused: the attempt had been taken away", count: gone.count)
             let jobs = try await stage.enqueue("Instant", count: 100)
             try await stage.ended(jobs)
-            let scheduled = try await stage.manager.enqueue("Instant", in: .milliseconds(300))
+            let scheduled = try await stage.manager.enqueue("Instant", in: .milliseconds(300)).id
             try await stage.ended([scheduled])
             try await stage.drained()
             try await stage.checkSettled(jobs + [scheduled])
@@ -49,7 +49,7 @@ extension SystemTests {
             let stage = try await Stage()
             let watcher = try await stage.watcher("--second-look", "0.2")
             let worker = try await stage.worker("--queues", "high,default")
-            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(1), queue: "high")
+            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(1), queue: "high").id
             try await stage.records("DEL", stage.records.keys.queues)
             try await stage.ended([scheduled])
             let running = try await stage.enqueue("Sleeping", #"{"ms":60000}"#)

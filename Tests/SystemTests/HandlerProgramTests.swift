@@ -41,7 +41,7 @@ extension SystemTests {
                 echo "$BG_CLASS $BG_JOB_ID $BG_ATTEMPT_ID $BG_ATTEMPT $BG_QUEUE $arguments" > "$0.out"
                 """
             try await withWorker(["Greets.sh": script]) { stage, _, folder in
-                let job = try await stage.manager.enqueue("Greets", arguments: #"{"name":"Ada; rm -rf /"}"#)
+                let job = try await stage.manager.enqueue("Greets", arguments: #"{"name":"Ada; rm -rf /"}"#).id
                 let said = try await note(folder + "/Greets.sh.out")
                 try await stage.drained()
                 let attempt = try #require(try await stage.records.job(job)["las"])
@@ -56,8 +56,8 @@ extension SystemTests {
             let script = "yes 'many lines' | head -c 10000 >&2; echo 'the end of it' >&2; exit 3"
             try await withWorker(["Fails": script, "Dies": "kill -9 $$"]) { stage, worker, _ in
                 let jobs = [
-                    try await stage.manager.enqueue("Fails"), try await stage.manager.enqueue("Dies"),
-                    try await stage.manager.enqueue("Nobody"),
+                    try await stage.manager.enqueue("Fails").id, try await stage.manager.enqueue("Dies").id,
+                    try await stage.manager.enqueue("Nobody").id,
                 ]
                 try await eventually("all are dead") { Set(try await stage.records.dead()) == Set(jobs) }
                 let failed = try await stage.records.attempts(of: jobs[0])[0]

@@ -22,13 +22,13 @@ extension SystemTests {
                 #"{"pad":"\#(String(repeating: "x", count: 200))"}"#,
                 count: 2000
             )
-            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(1))
+            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(1)).id
             try await stage.records("CONFIG", "SET", "maxmemory", "1mb")
 
             let before = try await stage.records("DBSIZE").int
             for id in 0..<100 {
                 do {
-                    try await stage.manager.enqueue("Instant", id: "refused-\(id)")
+                    _ = try await stage.manager.enqueue("Instant", id: "refused-\(id)")
                     Issue.record("a full Redis took a job")
                 } catch let error as BackgroundError {
                     #expect(error.code == .refused)

@@ -82,7 +82,7 @@ final class Stage: Sendable {
     func enqueue(_ className: String, _ arguments: String = "{}", count: Int = 1, queue: String = "default")
         async throws -> [String]
     {
-        try await manager.enqueue(className, contentsOf: repeatElement(arguments, count: count), queue: queue)
+        try await manager.enqueue(className, contentsOf: repeatElement(arguments, count: count), queue: queue).map(\.id)
     }
 
     /// Waits until each of these jobs has ended once, in the ledger.

@@ -89,7 +89,7 @@ extension SystemTests {
         func drains() async throws {
             let stage = try await Stage()
             let jobs = try await stage.enqueue("Sleeping", #"{"ms":5}"#, count: 300)
-            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(3600))
+            let scheduled = try await stage.manager.enqueue("Instant", in: .seconds(3600)).id
             let worker = try await stage.worker("--drain", waits: false)
             #expect(try await worker.exit() == .status(0))
             #expect(try await stage.records.completed() == jobs.count)

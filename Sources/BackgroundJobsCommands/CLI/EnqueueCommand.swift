@@ -88,7 +88,7 @@ struct EnqueueCommand: AsyncParsableCommand {
                     queue: queue,
                     id: id
                 )
-                return try StandardStream.output.write(queued + "\n")
+                return try StandardStream.output.write(queued.id + "\n")
             }
             var enqueuing = Enqueuing(
                 manager: manager,

@@ -85,7 +85,7 @@ struct Enqueuing {
 
     private mutating func send(_ batch: [String], _ what: String) async throws {
         do {
-            try report(try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue))
+            try report(try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue).map(\.id))
         } catch let error as BulkError {
             try report(error.queued)
             let failure = CommandFailure(error.cause)

@@ -41,8 +41,8 @@ struct DamageScenario: Sendable {
         let ended = try await store.claim(4, [queue], offered: over.map { "\($0)-attempt" }).jobs
         try await store.finish(ended[0])
         try await store.finish(ended[1], .discarded(error: "E", message: ""))
-        try await store.finish(ended[2], .cancelled)
-        try await store.finish(ended[3], .failed(error: "E", message: ""))
+        try await store.finish(ended[2], .cancelled(message: ""))
+        try await store.finish(ended[3], .dead(error: "E", message: ""))
         for id in begun { try await store.enqueue(id, queue: queue) }
         running[queue] = try await store.claim(6, [queue], offered: begun.map { "\($0)-attempt" }).jobs
         for id in ["wait", "hand", "suspect"] { try await store.enqueue("\(queue)-\(id)", queue: queue) }
@@ -94,7 +94,7 @@ struct DamageScenario: Sendable {
     }
 
     private func exchange() async throws -> Bool {
-        let endings: [Ending] = [.completed, .failed(error: "E", message: "m"), .shutdown]
+        let endings: [Ending] = [.completed, .dead(error: "E", message: "m"), .shutdown]
         let finishes = ["q", "p"].flatMap { queue in
             zip(running[queue] ?? [], endings).map { job, ending in
                 Finish(attempt: job.attempt, queue: queue, job: job.id, milliseconds: 1, ending: ending)

@@ -55,12 +55,12 @@ struct EnqueueFaultsTests {
             _ = try await redis.serverTime()
             let id = try #require(redis.client.session?.clientID)
             _ = try await server.command("CLIENT", "PAUSE", "60000", "WRITE")
-            async let enqueued: Void = redis.enqueue([NewJob(id: "j", queue: "q", className: "C", arguments: [])])
+            async let enqueued = redis.enqueue([NewJob(id: "j", queue: "q", className: "C", arguments: [])])
             // In a transaction (x) that is held up (b).
             while try await server.command("CLIENT", "LIST", "ID", "\(id)").text?.contains(" flags=xb") != true {}
             _ = try await server.command("CLIENT", "KILL", "ID", "\(id)")
             _ = try await server.command("CLIENT", "UNPAUSE")
-            try await enqueued
+            _ = try await enqueued
             #expect(redis.client.session?.clientID != id)
             #expect(
                 try await redis.send("LRANGE", redis.keys.ready("q"), "0", "-1") == .array([.string(Array("j".utf8))])

@@ -59,7 +59,7 @@ struct MaxMemoryTests {
 
     private func drain(_ redis: RedisStore, _ store: StoreUnderTest, _ jobs: [ClaimedJob]) async throws {
         try await store.finish(jobs[0])
-        try await store.finish(jobs[1], .failed(error: "E", message: "m"))
+        try await store.finish(jobs[1], .dead(error: "E", message: "m"))
         try await store.finish(jobs[2], .shutdown)
         #expect(try await store.reap(jobs[3]) == .ready)
         let adoption = Adoption(queues: ["q"], attempts: [(jobs[4].attempt, "q")], offered: ["new"])

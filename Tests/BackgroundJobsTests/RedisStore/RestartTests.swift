@@ -22,7 +22,7 @@ struct RestartTests {
             for _ in 0..<8 {
                 group.addTask {
                     var ids: [String] = []
-                    while restarting.value < 4 { ids.append(try await manager.enqueue("C")) }
+                    while restarting.value < 4 { ids.append(try await manager.enqueue("C").id) }
                     return ids
                 }
             }
@@ -49,7 +49,7 @@ struct RestartTests {
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         )
         let large = "\"" + String(repeating: "x", count: 1_000_000) + "\""
-        let ids = try await manager.enqueue("C", contentsOf: repeatElement(large, count: 10))
+        let ids = try await manager.enqueue("C", contentsOf: repeatElement(large, count: 10)).map(\.id)
         let stats = try await server.command("INFO", "commandstats").text ?? ""
         // 4 MiB hold four of them.
         #expect(stats.contains("cmdstat_exec:calls=3,"))

@@ -20,11 +20,11 @@ struct LeastRightsTests {
         async let working: Void = worker.run()
 
         let manager = try Manager(redis: system.redis("bg-producer"), logger: quiet)
-        let now = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#)
-        let later = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, in: .milliseconds(100))
-        let chosen = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
+        let now = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#).id
+        let later = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, in: .milliseconds(100)).id
+        let chosen = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen").id
         try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
-        let wrong = try await manager.enqueue("NoSuchClass")
+        let wrong = try await manager.enqueue("NoSuchClass").id
         for job in [now, later, chosen] {
             try await system.eventually("\(job) completes") {
                 $0.hasCompleted
@@ -117,7 +117,7 @@ struct LeastRightsTests {
 
     /// adopt: the worker's connection is ended while a job runs.
     private func adoption(_ system: System, _ manager: Manager) async throws {
-        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":0.5}"#)
+        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":0.5}"#).id
         try await system.eventually("the job runs") {
             $0.state == .running
         } job: {
@@ -145,7 +145,7 @@ struct LeastRightsTests {
 
     private func dequeuing(_ system: System, _ producer: Manager) async throws {
         try await withManager(redis: system.redis("bg-operator")) { manager in
-            let waiting = try await manager.enqueue("Nap", in: .seconds(600))
+            let waiting = try await manager.enqueue("Nap", in: .seconds(600)).id
             #expect(try await manager.dequeue(waiting))
             #expect(try await manager.dequeue("stray"))
         }
@@ -156,7 +156,7 @@ struct LeastRightsTests {
 
     /// finish as `Shutdown`.
     private func givingBack(_ system: System, _ manager: Manager, _ worker: Worker) async throws {
-        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":600}"#)
+        let job = try await manager.enqueue("Nap", arguments: #"{"sleep":600}"#).id
         try await system.eventually("the job runs") {
             $0.state == .running
         } job: {

@@ -99,7 +99,7 @@ struct EnqueueConformance {
             #expect(try await store.store.dequeue("none") == .missing)
             #expect(try await store.snapshot() == before)
             try await store.finish(jobs[0])
-            try await store.finish(jobs[1], .failed(error: "E", message: "m"))
+            try await store.finish(jobs[1], .dead(error: "E", message: "m"))
             try await store.finish(jobs[2], .shutdown)
             #expect(try await store.store.dequeue("ok") == .ended)
             #expect(try await store.store.dequeue("bad") == .ended)

@@ -34,7 +34,7 @@ struct FinishConformance {
 
     static let table = [
         Row(
-            ending: .failed(error: "Boom", message: "it went"),
+            ending: .dead(error: "Boom", message: "it went"),
             set: "failed:q",
             error: "Boom",
             message: "it went",
@@ -49,7 +49,7 @@ struct FinishConformance {
             counters: ["failed": 1, "discarded": 1]
         ),
         Row(ending: .shutdown, set: "ended:q", error: "Shutdown", counters: ["shutdown": 1]),
-        Row(ending: .cancelled, set: "ended:q", error: "Cancelled", end: "Cancelled", counters: ["cancelled": 1]),
+        Row(ending: .cancelled(message: ""), set: "ended:q", error: "Cancelled", end: "Cancelled", counters: ["cancelled": 1]),
     ]
 
     @Test("the other endings, as the table says", arguments: StoreKind.allCases, table)
@@ -115,7 +115,7 @@ struct FinishConformance {
             let jobs = try await store.claim(4).jobs
             try await store.finish(jobs[1])
             try await store.reap(jobs[2])
-            let endings: [Ending] = [.completed, .completed, .failed(error: "E", message: ""), .cancelled, .completed]
+            let endings: [Ending] = [.completed, .completed, .dead(error: "E", message: ""), .cancelled(message: ""), .completed]
             let finishes = zip(jobs + [jobs[0]], endings).map {
                 Finish(attempt: $0.attempt, queue: "q", job: $0.id, milliseconds: 1, ending: $1)
             }
@@ -138,7 +138,7 @@ struct FinishConformance {
             try await store.edit { data in
                 for job in jobs { data.jobs[job.id]?["cnl"] = "1" }
             }
-            try await store.finish(jobs[0], .failed(error: "E", message: "m"))
+            try await store.finish(jobs[0], .dead(error: "E", message: "m"))
             try await store.finish(jobs[1], .shutdown)
             #expect(try await store.reap(jobs[2]) == .cancelled)
             try await store.finish(jobs[3])
@@ -224,7 +224,7 @@ struct FinishConformance {
                     queue: "q",
                     job: $0.id,
                     milliseconds: 1,
-                    ending: .failed(error: "E", message: "")
+                    ending: .dead(error: "E", message: "")
                 )
             }
             let exchange = try await store.store.exchange(finishes, .none, as: StoreUnderTest.voucher)

@@ -86,7 +86,7 @@ struct MovingConformance {
             }
             let jobs = try await store.claim(3).jobs
             try await store.finish(jobs[0], after: 30)
-            try await store.finish(jobs[1], .failed(error: "E", message: ""), after: 12)
+            try await store.finish(jobs[1], .dead(error: "E", message: ""), after: 12)
             try await store.finish(jobs[2], .shutdown, after: 5000)
             let snapshot = try await store.snapshot()
             #expect(snapshot.counters["stats:q"] == ["completed": 1, "failed": 1, "dead": 1, "shutdown": 1])

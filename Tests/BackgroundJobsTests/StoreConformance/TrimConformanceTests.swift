@@ -6,8 +6,8 @@ import Testing
 struct TrimConformance {
     private static let all = Retention(age: .zero, count: nil)
     private static let ending: [TrimmedSet: Ending] = [
-        .completed: .completed, .failed: .discarded(error: "E", message: ""), .ended: .cancelled,
-        .dead: .failed(error: "E", message: ""),
+        .completed: .completed, .failed: .discarded(error: "E", message: ""), .ended: .cancelled(message: ""),
+        .dead: .dead(error: "E", message: ""),
     ]
 
     /// Five jobs that ended so that they stand in the set, the first one first.
@@ -119,7 +119,7 @@ struct TrimConformance {
             for _ in 0..<2 { try await store.finish(try await store.claimOne(), .shutdown) }
             try await store.reap(try await store.claimOne())
             let last = try await store.claimOne()
-            try await store.finish(last, .failed(error: "E", message: ""))
+            try await store.finish(last, .dead(error: "E", message: ""))
             let other = try await store.claimOne()
             try await store.finish(other, .discarded(error: "E", message: ""))
             let now = try await store.now()
@@ -152,7 +152,7 @@ struct TrimConformance {
             let running = try await store.claimOne()
             let dead = try await store.claimOne()
             try await store.edit { $0.attempts[dead.attempt]?["prv"] = running.attempt }
-            try await store.finish(dead, .failed(error: "E", message: ""))
+            try await store.finish(dead, .dead(error: "E", message: ""))
             #expect(try await store.store.trim(.dead, of: "q", keep: Self.all, limit: 500, from: 0).removed == 1)
             #expect(Set(try await store.snapshot().attempts.keys) == [running.attempt])
         }

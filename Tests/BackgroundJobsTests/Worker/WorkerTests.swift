@@ -39,7 +39,7 @@ struct WorkerTests {
         )
         try await worker.withRunning {
             try await withManager(redis: redis) { manager in
-                let id = try await manager.enqueue(Greet(greeting: "hi"))
+                let id = try await manager.enqueue(Greet(greeting: "hi")).id
                 var iterator = events.makeAsyncIterator()
                 #expect(await iterator.next() == "hi \(id)")
                 try await manager.enqueue(Refuse())
