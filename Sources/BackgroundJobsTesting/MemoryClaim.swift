@@ -165,7 +165,7 @@ struct MemoryClaim {
         waited += max(0, state.now - (count("pat", of: id, record, queue) ?? queuedAt ?? state.now))
         bytes -= arguments.count
         wanted -= 1
-        jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, rules, state))
+        jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, isSuspect: isSuspect, rules, state))
         return true
     }
 
@@ -303,7 +303,7 @@ extension ClaimedJob {
         let rules = MemoryClaim.Rules(budget: record["crm"], window: record.number("crw"))
         let window = rules.window ?? 72 * 3600 * 1000
         let crashes = state.crashesWithin(window, job.number("crs") ?? 0, job.number("crt")).count
-        self.init(attempt, of: id, in: queue, crashes, rules, state)
+        self.init(attempt, of: id, in: queue, crashes, isSuspect: false, rules, state)
     }
 
     fileprivate init(
@@ -311,6 +311,7 @@ extension ClaimedJob {
         of id: String,
         in queue: String,
         _ crashes: Int64,
+        isSuspect: Bool,
         _ rules: MemoryClaim.Rules,
         _ state: MemoryState
     ) {
@@ -326,7 +327,7 @@ extension ClaimedJob {
             arguments: job.fields["arg"] ?? [],
             queuedAt: job["qat"].flatMap { Int64($0) },
             claimedAt: state.now,
-            isSuspect: crashes > 1,
+            isSuspect: isSuspect || crashes > 1,
             isLastTry: crashes > 1 && crashes >= budget,
             fields: job.fields.filter { told.contains($0.key) }.mapValues { String(decoding: $0, as: UTF8.self) }
         )

@@ -66,7 +66,7 @@ extension MemoryState {
     }
 
     private mutating func move(_ holder: String, _ queue: String, to due: Int64?, _ expiry: Int64?) {
-        guard takeOut(holder, queue, longest: 10_000).wasFound else { return }
+        guard takeOut(holder, queue, longest: 10_000) else { return }
         if let due {
             schedule(holder, queue, at: due)
         } else {
@@ -105,24 +105,16 @@ extension MemoryState {
         return standing
     }
 
-    /// Takes a job's ID out of wherever it waits.
-    private mutating func takeOut(
-        _ job: String,
-        _ queue: String,
-        longest: Int? = nil
-    ) -> (wasFound: Bool, hasLongList: Bool) {
-        var result = (wasFound: false, hasLongList: false)
-        result.wasFound = data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) != nil
+    /// Takes a job's ID out of wherever it waits, lists longer than `longest` apart; false if it was not found.
+    private mutating func takeOut(_ job: String, _ queue: String, longest: Int = .max) -> Bool {
+        var wasFound = data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) != nil
         for kind in ["handoff", "ready", "suspects"] {
             let ids = list(kind, queue)
-            if let longest, ids.count > longest {
-                result.hasLongList = true
-            } else if ids.contains(job) {
-                data.lists["\(kind):\(queue)"] = ids.filter { $0 != job }
-                result.wasFound = true
-            }
+            guard ids.count <= longest, ids.contains(job) else { continue }
+            data.lists["\(kind):\(queue)"] = ids.filter { $0 != job }
+            wasFound = true
         }
-        return result
+        return wasFound
     }
 
     /// nil where nothing tells which queue the job waits in.
@@ -131,11 +123,10 @@ extension MemoryState {
         if standing.isRunning { return .running }
         if standing.hasEnded { return .ended }
         guard !standing.queue.isEmpty else { return nil }
-        let (wasFound, hasLongList) = takeOut(job, standing.queue, longest: 10_000)
-        if hasLongList, !wasFound {
-            endJob(job, as: "Dequeued")
-        } else {
+        if takeOut(job, standing.queue, longest: 10_000) {
             deleteJob(job)
+        } else {
+            endJob(job, as: "Dequeued")
         }
         return .dequeued
     }

@@ -5,20 +5,18 @@
 -- Returns 'dequeued' | 'missing' (no hash) | 'running' | 'ended'; or an error reply that names what is damaged, and then
 --       nothing was written.
 --
--- Twice is harmless: the second finds no hash. If the job is in none of the short lists and one is longer than ARGV[3],
--- it is marked `end` = `Dequeued` instead, which counts as ended at once, and the claim that meets its ID drops both:
+-- Twice is harmless: the second finds no hash. Where the ID is in none of the lists that are short enough to be searched, the
+-- hash is marked `end` = `Dequeued` instead, which counts as ended at once, and the claim that meets its ID drops both:
 -- LREM on a long list would hold up everybody (about 15 ms per million places).
 
 local job = ARGV[2]
 local state, fields = look_at_waiting(job)
 if state ~= 'waiting' then return state end
 relieve()
-local found, long = take_out(job, fields.queue, tonumber(ARGV[3]))
-if long and not found then
-    end_job(job, 'Dequeued')
-else
-    -- Also one that stood nowhere: a hash that its producer never pushed.
+if take_out(job, fields.queue, tonumber(ARGV[3])) then
     release_lock(job, fields.digest)
     redis.call('DEL', key('jobs', job))
+else
+    end_job(job, 'Dequeued')
 end
 return 'dequeued'

@@ -339,7 +339,7 @@ local function deal(queue, id, begun, among_suspects)
         return false
     end
     local delivery, budget, window = rules_of(queue, id, fields)
-    local suspect = suspicion(fields, budget or usual_retries, window or usual_window)
+    local suspect = math.max(suspicion(fields, budget or usual_retries, window or usual_window), among_suspects and 1 or 0)
     if suspect > 0 and not among_suspects then
         -- One that failed by itself after its crashes comes back by way of `scheduled`.
         redis.call('RPUSH', key('suspects', queue), id)

@@ -30,16 +30,14 @@ local function look_at_waiting(job)
     return 'waiting', found
 end
 
--- Takes a job's ID out of wherever it waits. Returns whether it was found, and whether a list was too long to be searched.
+-- Takes a job's ID out of wherever it waits, lists longer than `longest` apart. Returns whether it was found.
 local function take_out(job, queue, longest)
-    local found, long = redis.call('ZREM', key('scheduled', queue), job), false
+    local found = redis.call('ZREM', key('scheduled', queue), job)
     for _, kind in ipairs({ 'handoff', 'ready', 'suspects' }) do
         local list = key(kind, queue)
-        if longest and redis.call('LLEN', list) > longest then
-            long = true
-        else
+        if not longest or redis.call('LLEN', list) <= longest then
             found = found + redis.call('LREM', list, 0, job)
         end
     end
-    return found > 0, long
+    return found > 0
 end

@@ -72,7 +72,7 @@ package final class RedisStore: Store {
         var loads = 0
         while true {
             let reply = try await send(pipeline, session: session).last ?? .null
-            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), loads < 10 else {
+            guard case .error(let text) = reply, text.hasPrefix("NOSCRIPT"), loads < 100 else {
                 return try reply.orThrow()
             }
             // Loaded in the same breath, so that whoever flushes the scripts all the time hardly ever comes between.

@@ -18,7 +18,7 @@ package struct Rights: Sendable {
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
-                ["HGET", key.attempt, "fin"], ["EXISTS", key.attempt], ["EXISTS", key.job],
+                ["HGET", key.attempt, "fin"], ["HGETALL", key.job], ["EXISTS", key.attempt], ["EXISTS", key.job],
                 ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
@@ -60,7 +60,7 @@ package struct Rights: Sendable {
             ["HMGET", key.attempt, "wrk"], ["HMGET", key.job, "que"],
             ["HSET", key.attempt, "err", "-"], ["HSET", key.job, "end", "-"], ["HSET", key.statistics, "bad", "0"],
             ["EXPIRE", key.statistics, "1"], ["ZADD", key.failed, "0", "-"], ["ZADD", key.dead, "0", "-"],
-            ["LPUSH", key.ready, "-"], ["RPUSH", key.suspects, "-"],
+            ["LPUSH", key.ready, "-"], ["RPUSH", key.suspects, "-"], ["HGET", key.job, "unq"], ["GET", key.lock],
         ]
     }
 }
@@ -68,7 +68,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics: String
+        statistics, lock: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -83,6 +83,7 @@ private struct ProbedKeys {
         ended = keys.ended(name)
         dead = keys.dead(name)
         statistics = keys.statistics(name)
+        lock = keys.lock(name)
     }
 
     var delete: [String] {

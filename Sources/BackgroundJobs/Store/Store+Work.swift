@@ -170,6 +170,13 @@ package struct ClaimedJob: Sendable, Equatable {
         self.isLastTry = isLastTry
         self.fields = fields
     }
+
+    /// When they were handed out apart.
+    package static func == (a: Self, b: Self) -> Bool {
+        a.attempt == b.attempt && a.id == b.id && a.queue == b.queue && a.number == b.number
+            && a.className == b.className && a.arguments == b.arguments && a.queuedAt == b.queuedAt
+            && a.isSuspect == b.isSuspect && a.isLastTry == b.isLastTry && a.fields == b.fields
+    }
 }
 
 /// What an exchange did.

@@ -221,7 +221,11 @@ struct ClaimConformance {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c", "s", "t")
             try await store.edit { data in
-                for id in ["s", "t"] { data.jobs[id]?["crs"] = "2" }
+                for id in ["s", "t"] {
+                    let queued = data.jobs[id]?["qat"]
+                    data.jobs[id]?["crs"] = "2"
+                    data.jobs[id]?["crt"] = queued
+                }
                 data.lists["ready:q"] = ["b", "c"]
                 data.lists["handoff:q"] = ["a"]
                 data.lists["suspects:q"] = ["s", "t"]

@@ -202,7 +202,7 @@ struct WorkerMachineTests {
         #expect(machine.release { _ in 5 }.isEmpty)
         #expect(machine.answered(first.number, answer([job("a")]), now: now).start.isEmpty)
         let second = try call(machine.next(now: now))
-        #expect(second.finishes.map(\.ending) == [.shutdown])
+        #expect(second.finishes.map(\.ending) == [.unbegun])
         #expect(second.claim == .none)
         _ = machine.answered(second.number, answer(), now: now)
         #expect(machine.next(now: now) == .end)
