@@ -134,10 +134,11 @@ extension MemoryState {
         if record["dlv"] == "amo" {
             crash.sentence = "the job is dead, since it is to run at most once"
         } else if crash.count > budget {
-            let hours = Double(window) / 3_600_000
-            let within = window == 0 ? "" : " within \(hours == hours.rounded() ? "\(Int(hours))" : "\(hours)") h"
+            let hours = window.quotientAndRemainder(dividingBy: 3_600_000)
+            let within = hours.remainder == 0 ? "\(hours.quotient) h" : "\(window / 1000) s"
             crash.sentence =
-                "the job is dead: its worker vanished \(crash.count) times\(within), and \(budget) are forgiven"
+                "the job is dead: its worker vanished "
+                + "(crash \(crash.count)\(window == 0 ? "" : " within \(within)"); \(budget) are forgiven)"
         }
         return crash
     }

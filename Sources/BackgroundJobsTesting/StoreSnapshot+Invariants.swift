@@ -16,7 +16,7 @@ extension StoreSnapshot {
 
     private func placesOfJobs() -> [String: [String]] {
         var places: [String: [String]] = [:]
-        for (key, ids) in lists {
+        for (key, ids) in lists where !key.hasPrefix("cancel:") {
             for id in ids { places[id, default: []].append(key) }
         }
         for (key, members) in sortedSets where key.hasPrefix("scheduled:") || key.hasPrefix("dead:") {
@@ -42,7 +42,10 @@ extension StoreSnapshot {
         jobs.compactMap { id, job in
             let last = job.present("las")
             var found = places[id] ?? []
-            found += last.flatMap { homes[$0] }?.filter { $0.hasPrefix("processing:") } ?? []
+            // An ID that was used again after its record was trimmed is another job's.
+            if let last, attempts[last]?["job"] == id {
+                found += homes[last]?.filter { $0.hasPrefix("processing:") } ?? []
+            }
             let end = job.present("end")
             let hasSucceeded = last.flatMap { attempts[$0] }.map { $0["fin"] != nil && $0["err"] == nil } ?? false
             switch end {

@@ -75,6 +75,7 @@ package struct RedisSnapshot: Sendable {
         case "list": ["LRANGE", key, "0", "-1"]
         case "set": ["SMEMBERS", key]
         case "zset": ["ZRANGE", key, "0", "-1", "WITHSCORES"]
+        case "string": ["GET", key]
         default: ["EXISTS", key]
         }
     }
@@ -83,6 +84,7 @@ package struct RedisSnapshot: Sendable {
 extension StoreSnapshot {
     private static let types: [String: String] = [
         "jobs": "hash", "attempts": "hash", "stats": "hash", "ready": "list", "handoff": "list", "suspects": "list",
+        "cancel": "list", "unique": "string",
         "processing": "set", "queues": "set", "paused": "set", "scheduled": "zset", "completed": "zset",
         "failed": "zset", "ended": "zset", "dead": "zset",
     ]
@@ -104,6 +106,7 @@ extension StoreSnapshot {
             } else {
                 attempts[parts.last ?? ""] = Record(fields)
             }
+        case ("string", _): locks[name] = content.text
         case ("list", _): lists[name] = values.compactMap(\.text)
         case ("set", _): sets[name] = Set(values.compactMap(\.text))
         default:
@@ -130,6 +133,7 @@ extension StoreSnapshot {
                 )
             }
         }
+        for (name, job) in locks { write(name, "SET", [Array(job.utf8)]) }
         for (name, ids) in lists { write(name, "RPUSH", ids.map { Array($0.utf8) }) }
         for (name, members) in sets { write(name, "SADD", members.sorted().map { Array($0.utf8) }) }
         for (name, _) in sortedSets {

@@ -117,8 +117,13 @@ local function crash(fields, delivery, budget, window)
     if delivery == 'amo' then
         sentence = 'the job is dead, since it is to run at most once'
     elseif budget ~= 'all' and crashes > budget then
-        sentence = string.format('the job is dead: its worker vanished %d times%s, and %d are forgiven', crashes,
-            window > 0 and string.format(' within %g h', window / 3600000) or '', budget)
+        local within = ''
+        if window > 0 and window % 3600000 == 0 then
+            within = string.format(' within %.0f h', window / 3600000)
+        elseif window > 0 then
+            within = string.format(' within %.0f s', math.floor(window / 1000))
+        end
+        sentence = string.format('the job is dead: its worker vanished (crash %d%s; %d are forgiven)', crashes, within, budget)
     end
     return crashes, first or now, sentence
 end

@@ -5,23 +5,31 @@ import Synchronization
 final class ServerClock: Sendable {
     private struct Reading {
         var server: Int64
-        var at: ContinuousClock.Instant
+        /// nil: the clock stands still.
+        var at: ContinuousClock.Instant?
+
+        var passed: Duration { at?.duration(to: .now) ?? .zero }
     }
 
     private let reading = Mutex<Reading?>(nil)
 
     /// Whether `TIME` should be asked again.
     var isStale: Bool {
-        reading.withLock { $0.map { $0.at.duration(to: .now) > .seconds(60) } ?? true }
+        reading.withLock { $0.map { $0.passed > .seconds(60) } ?? true }
     }
 
     /// The server's time in ms; nil before the first answer.
     var now: Int64? {
-        reading.withLock { $0.map { $0.server + $0.at.duration(to: .now).milliseconds } }
+        reading.withLock { $0.map { $0.server + $0.passed.milliseconds } }
     }
 
     func learn(_ server: Int64) {
         reading.withLock { $0 = Reading(server: server, at: .now) }
+    }
+
+    /// For tests whose scripts have a clock of their own.
+    func stand(at time: Int64) {
+        reading.withLock { $0 = Reading(server: time, at: nil) }
     }
 }
 

@@ -18,8 +18,17 @@ enum SharedRedis {
     private static let databases = Counter()
 
     /// Runs `body` with a store on a database of its own, empty at first.
-    static func withStore(namespace: String = "{t}:b-g", _ body: (RedisStore) async throws -> Void) async throws {
-        try await withRedisStore(try await starting.value, namespace: namespace, database: databases.next()) { store in
+    static func withStore(
+        namespace: String = "{t}:b-g",
+        scripts: Scripts = Scripts(),
+        _ body: (RedisStore) async throws -> Void
+    ) async throws {
+        try await withRedisStore(
+            try await starting.value,
+            namespace: namespace,
+            database: databases.next(),
+            scripts: scripts
+        ) { store in
             try await body(store)
             try await store.send("FLUSHDB")
         }

@@ -1,0 +1,401 @@
+import BackgroundJobsTesting
+import BackgroundRedis
+import TestSupport
+
+@testable import BackgroundJobs
+
+/// One random sequence of transitions, each made on both stores.
+struct Comparison {
+    private let memory: MemoryStore
+    private let redis: RedisStore
+    private var random: Random
+    private var now: Int64 = 1_700_000_000_000
+    private var differences: [String] = []
+
+    private var jobs: [String] = []
+    private var running: [Claimed] = []
+    private var past: [Finish] = []
+    /// Offered in calls whose replies were thrown away.
+    private var unsure: [Offer] = []
+    private var names = 0
+
+    private struct Claimed {
+        var job: ClaimedJob
+        var voucher: Voucher
+        var adoptions = 0
+    }
+
+    private struct Offer {
+        var attempt: String
+        var voucher: Voucher
+    }
+
+    private static let queues = ["q", "r"]
+    private static let vouchers = (1...3).map { Voucher(node: "node-\($0)", client: Int64($0)) }
+    private static let defaults = ClaimDefaults(
+        delivery: .atLeastOnce,
+        classes: [
+            "Once": ClaimDefaults.Rules(delivery: .atMostOnce),
+            "Frail": ClaimDefaults.Rules(crashRetries: "1", crashWindow: 0),
+        ]
+    )
+
+    init(seed: UInt64, redis: RedisStore) {
+        memory = MemoryStore(now: now)
+        self.redis = redis
+        random = Random(state: seed)
+    }
+
+    /// Makes a random step on both stores; returns what it was.
+    mutating func step() async throws -> String {
+        try await setClocks()
+        switch random.upTo(100) {
+        case 0..<16: return try await enqueue()
+        case 16..<38: return try await claim()
+        case 38..<60: return try await finish()
+        case 60..<66: return try await advance()
+        case 66..<70: return try await promote()
+        case 70..<75: return try await reap()
+        case 75..<79: return try await adopt()
+        case 79..<83: return try await cancel()
+        case 83..<87: return try await retry()
+        case 87..<89: return try await dequeue()
+        case 89..<92: return try await wait()
+        case 92..<94: return try await recover()
+        case 94..<96: return try await pause()
+        case 96..<98: return try await trim()
+        default: return try await delete()
+        }
+    }
+
+    /// What differs between the stores, and what violates the invariants.
+    mutating func faults() async throws -> [String] {
+        defer { differences = [] }
+        let model = memory.snapshot
+        let (real, wrong) = try await RedisSnapshot(redis).read()
+        return differences + wrong + model.invariantViolations() + Self.differences(model, real)
+    }
+
+    private static func differences(_ model: StoreSnapshot, _ real: StoreSnapshot) -> [String] {
+        guard model != real else { return [] }
+        func lines(_ snapshot: StoreSnapshot) -> [String: String] {
+            var lines: [String: String] = [:]
+            func text(_ record: StoreSnapshot.Record) -> String {
+                record.fields.keys.sorted().map { "\($0)=\(record[$0] ?? "")" }.joined(separator: " ")
+            }
+            for (id, record) in snapshot.jobs { lines["jobs:\(id)"] = text(record) }
+            for (id, record) in snapshot.attempts { lines["attempts:\(id)"] = text(record) }
+            for (key, ids) in snapshot.lists { lines[key] = "\(ids)" }
+            for (key, members) in snapshot.sets { lines[key] = "\(members.sorted())" }
+            for (key, _) in snapshot.sortedSets {
+                lines[key] = "\(snapshot.ranked(key).map { "\($0)@\(snapshot.sortedSets[key]?[$0] ?? 0)" })"
+            }
+            for (key, counts) in snapshot.counters { lines[key] = "\(counts.sorted { $0.key < $1.key })" }
+            for (key, job) in snapshot.locks { lines[key] = job }
+            for key in snapshot.expiring { lines["expires \(key)"] = "yes" }
+            return lines
+        }
+        let (model, real) = (lines(model), lines(real))
+        return Set(model.keys).union(real.keys).sorted().filter { model[$0] != real[$0] }
+            .map { "\($0)\n    model: \(model[$0] ?? "-")\n    redis: \(real[$0] ?? "-")" }
+    }
+
+    // MARK: The clock
+
+    private func setClocks() async throws {
+        memory.now = now
+        redis.clock.stand(at: now)
+        try await redis.send("SET", "\(redis.keys.namespace):test-clock", "\(now)")
+    }
+
+    /// What expires meanwhile is deleted from Redis, whose own clock does not move.
+    private mutating func advance() async throws -> String {
+        let by = random.pick([1, 400, 5000, 70_000, 400_000, 3_600_000, 80 * 3_600_000])
+        now += Int64(by)
+        let before = memory.snapshot.expiring
+        try await setClocks()
+        for key in before.subtracting(memory.snapshot.expiring).sorted() {
+            try await redis.send("DEL", "\(redis.keys.namespace):\(key)")
+        }
+        return "advance \(by)"
+    }
+
+    // MARK: Transitions
+
+    private mutating func check<Answer: Equatable>(_ verb: String, _ model: Answer, _ real: Answer) {
+        if model != real { differences.append("\(verb) answered\n    model: \(model)\n    redis: \(real)") }
+    }
+
+    private mutating func name(_ prefix: String) -> String {
+        names += 1
+        return "\(prefix)\(names)"
+    }
+
+    private mutating func enqueue() async throws -> String {
+        var new: [NewJob] = []
+        for _ in 0..<(1 + random.upTo(3)) {
+            let id = random.upTo(8) == 0 && !jobs.isEmpty ? random.pick(jobs) : name("j")
+            var fields: [JobOptions.Field] = []
+            if random.upTo(5) == 0 { fields.append(("dlv", random.pick(["amo", "alo"]))) }
+            if random.upTo(5) == 0 { fields.append(("crm", random.pick(["0", "1", "2", "all"]))) }
+            if random.upTo(6) == 0 { fields.append(("crw", random.pick(["0", "60000"]))) }
+            if random.upTo(5) == 0 { fields.append(("ret", "\(random.upTo(3))")) }
+            var job = NewJob(
+                id: id,
+                queue: random.pick(Self.queues),
+                className: random.pick(["C", "C", "Once", "Frail"]),
+                arguments: Array("{\"n\":\(random.upTo(100))}".utf8),
+                due: random.pick([nil, nil, .after(milliseconds: 300), .at(milliseconds: now + 5000), .at(milliseconds: 1)]),
+                fields: fields,
+                expiry: random.pick([nil, nil, 1, 10_000]),
+                isIDChosen: true
+            )
+            if random.upTo(3) == 0 {
+                job.lock = NewJob.Lock(
+                    digest: "d\(random.upTo(3))",
+                    duration: random.pick([500_000, 4_000_000]),
+                    until: random.pick(Uniqueness.End.allCases),
+                    duplicate: random.pick(Uniqueness.Duplicate.allCases)
+                )
+            }
+            new.append(job)
+        }
+        let model = try await memory.enqueue(new)
+        check("enqueue", model, try await redis.enqueue(new))
+        for job in new where model[job.id] == nil && !jobs.contains(job.id) { jobs.append(job.id) }
+        return "enqueue \(new.map { "\($0.id) lock \($0.lock.map { "\($0)" } ?? "-")" })"
+    }
+
+    private mutating func exchange(_ finishes: [Finish], _ claim: Claim, _ voucher: Voucher) async throws -> Exchange {
+        var model = try await memory.exchange(finishes, claim, as: voucher)
+        var real = try await redis.exchange(finishes, claim, as: voucher)
+        let answer = model
+        // In words they may differ.
+        check("notices", model.notices.map(\.queue).sorted(), real.notices.map(\.queue).sorted())
+        (model.notices, real.notices) = ([], [])
+        model.spent.sort()
+        real.spent.sort()
+        check("exchange", model, real)
+        return answer
+    }
+
+    private mutating func makeClaim(_ voucher: Voucher) -> Claim {
+        let wanted = 1 + random.upTo(4)
+        let again = unsure.filter { $0.voucher.node == voucher.node }.map(\.attempt).prefix(random.upTo(3))
+        return Claim(
+            wanted: wanted,
+            mayTakeSuspect: random.upTo(3) > 0,
+            queues: random.pick([["q"], ["r"], ["q", "r"], ["r", "q"]]),
+            defaults: Self.defaults,
+            reoffered: Array(again.prefix(wanted)),
+            offered: (0..<max(0, wanted - again.count)).map { _ in name("a") }
+        )
+    }
+
+    private mutating func take(_ claim: Claim, _ exchange: Exchange, _ voucher: Voucher) {
+        let offers = claim.reoffered + claim.offered
+        // Sometimes the reply is lost.
+        if random.upTo(6) == 0 {
+            unsure += offers.filter { id in !unsure.contains { $0.attempt == id } }
+                .map { Offer(attempt: $0, voucher: voucher) }
+            return
+        }
+        for job in exchange.jobs {
+            running.removeAll { $0.job.attempt == job.attempt }
+            running.append(Claimed(job: job, voucher: voucher))
+        }
+        unsure.removeAll { offer in
+            exchange.spent.contains(offer.attempt) || exchange.jobs.contains { $0.attempt == offer.attempt }
+        }
+    }
+
+    private mutating func claim() async throws -> String {
+        let voucher = random.pick(Self.vouchers)
+        let claim = makeClaim(voucher)
+        take(claim, try await exchange([], claim, voucher), voucher)
+        return "claim \(claim.queues) by \(voucher.node): \(claim.reoffered) + \(claim.offered)"
+    }
+
+    private mutating func ending() -> Ending {
+        let delay = Int64(random.pick([0, 1000, 60_000]))
+        let error = random.pick(["Boom", "Timeout"])
+        return switch random.upTo(16) {
+        case 0..<5: .completed
+        case 5..<8:
+            .retried(error: error, message: "m", after: delay, queue: random.pick([nil, nil, "q", "r"]))
+        case 8: .dead(error: error, message: "")
+        case 9: .discarded(error: error, message: "m")
+        case 10, 11: .crashed(message: "signal 11")
+        case 12: .snoozed(after: delay)
+        case 13: .shutdown
+        case 14: .unbegun
+        default: .cancelled(message: "")
+        }
+    }
+
+    private mutating func finish() async throws -> String {
+        var finishes: [Finish] = []
+        for _ in 0..<(1 + random.upTo(3)) {
+            if random.upTo(8) == 0, !past.isEmpty {
+                // One that was reported before.
+                finishes.append(random.pick(past))
+            } else if !running.isEmpty {
+                let claimed = running.remove(at: random.upTo(running.count))
+                finishes.append(
+                    Finish(
+                        attempt: claimed.job.attempt,
+                        queue: claimed.job.queue,
+                        job: claimed.job.id,
+                        milliseconds: Double(random.upTo(50)) + 0.5,
+                        ending: ending(),
+                        holdsLock: claimed.job.fields["unq"] != nil
+                    )
+                )
+            }
+        }
+        past += finishes
+        let voucher = random.pick(Self.vouchers)
+        let claim = random.upTo(2) == 0 ? Claim.none : makeClaim(voucher)
+        take(claim, try await exchange(finishes, claim, voucher), voucher)
+        return "finish \(finishes.map { "\($0.attempt) of \($0.job): \($0.ending)" })"
+    }
+
+    private mutating func promote() async throws -> String {
+        let queue = random.pick(Self.queues)
+        check("promote", try await memory.promote(queue, limit: 3), try await redis.promote(queue, limit: 3))
+        return "promote \(queue)"
+    }
+
+    private mutating func reap() async throws -> String {
+        guard let claimed = running.isEmpty ? nil : random.pick(running) else { return "nothing to reap" }
+        // Now and then it is not what was judged.
+        let client = random.upTo(5) == 0 ? 99 : claimed.voucher.client
+        let condemned = Condemned(
+            queue: claimed.job.queue,
+            attempt: claimed.job.attempt,
+            judgement: .gone(
+                client: "\(client)",
+                node: claimed.voucher.node,
+                adoptions: claimed.adoptions == 0 ? "" : "\(claimed.adoptions)"
+            )
+        )
+        check("reap", try await memory.reap([condemned]), try await redis.reap([condemned]))
+        return "reap \(claimed.job.attempt) of \(claimed.job.id)"
+    }
+
+    private mutating func adopt() async throws -> String {
+        let voucher = random.pick(Self.vouchers)
+        let own = running.indices.filter { running[$0].voucher.node == voucher.node }
+        let adoption = Adoption(
+            queues: Self.queues,
+            attempts: own.map { (running[$0].job.attempt, running[$0].job.queue) },
+            offered: unsure.filter { $0.voucher.node == voucher.node }.map(\.attempt)
+        )
+        let model = try await memory.adopt(adoption, as: voucher)
+        check("adopt", model, try await redis.adopt(adoption, as: voucher))
+        for index in own where model.verdicts[running[index].job.attempt] == .yours { running[index].adoptions += 1 }
+        running.removeAll { [.lost, .done].contains(model.verdicts[$0.job.attempt]) }
+        running += model.granted.map { Claimed(job: $0, voucher: voucher, adoptions: 1) }
+        unsure.removeAll { $0.voucher.node == voucher.node }
+        return "adopt by \(voucher.node)"
+    }
+
+    private mutating func cancel() async throws -> String {
+        guard let job = jobs.isEmpty ? nil : random.pick(jobs) else { return "nothing to cancel" }
+        let attempt = name("x")
+        check(
+            "cancel",
+            try await memory.cancel(job, recordedAs: attempt),
+            try await redis.cancel(job, recordedAs: attempt)
+        )
+        return "cancel \(job)"
+    }
+
+    private mutating func retry() async throws -> String {
+        guard !jobs.isEmpty else { return "nothing to retry" }
+        let some = [random.pick(jobs), random.pick(jobs), "nobody"]
+        check("retry", try await memory.retry(some), try await redis.retry(some))
+        return "retry \(some)"
+    }
+
+    private mutating func dequeue() async throws -> String {
+        guard let job = jobs.isEmpty ? nil : random.pick(jobs) else { return "nothing to dequeue" }
+        check("dequeue", try await memory.dequeue(job), try await redis.dequeue(job))
+        return "dequeue \(job)"
+    }
+
+    /// What BLMOVE does.
+    private mutating func wait() async throws -> String {
+        let queue = random.pick(Self.queues)
+        memory.edit { data in
+            guard let first = data.lists["ready:\(queue)"]?.first else { return }
+            data.lists["ready:\(queue)"]?.removeFirst()
+            data.lists["handoff:\(queue)", default: []].append(first)
+        }
+        try await redis.send("LMOVE", redis.keys.ready(queue), redis.keys.handoff(queue), "LEFT", "RIGHT")
+        return "wait on \(queue)"
+    }
+
+    private mutating func recover() async throws -> String {
+        let queue = random.pick(Self.queues)
+        let ids = memory.snapshot.lists["handoff:\(queue)"] ?? []
+        check("recover", try await memory.recover(ids, in: queue), try await redis.recover(ids, in: queue))
+        return "recover \(ids)"
+    }
+
+    private mutating func pause() async throws -> String {
+        let queue = random.pick(Self.queues)
+        let isPausing = random.upTo(3) == 0
+        memory.edit { data in
+            if isPausing {
+                data.sets["paused", default: []].insert(queue)
+            } else {
+                data.sets["paused"]?.remove(queue)
+            }
+        }
+        try await redis.send(isPausing ? "SADD" : "SREM", redis.keys.paused, queue)
+        return "\(isPausing ? "pause" : "resume") \(queue)"
+    }
+
+    private mutating func trim() async throws -> String {
+        let (set, queue) = (random.pick(TrimmedSet.allCases), random.pick(Self.queues))
+        let keep = Retention(
+            age: random.pick([nil, .seconds(60), .seconds(3600)]),
+            count: random.pick([nil, 0, 2])
+        )
+        let from = random.upTo(2)
+        check(
+            "trim",
+            try await memory.trim(set, of: queue, keep: keep, limit: 5, from: from),
+            try await redis.trim(set, of: queue, keep: keep, limit: 5, from: from)
+        )
+        return "trim \(set) of \(queue): \(keep)"
+    }
+
+    private mutating func delete() async throws -> String {
+        let (set, queue) = (random.pick(TrimmedSet.allCases), random.pick(Self.queues))
+        let members = Array(memory.snapshot.ranked("\(set.rawValue):\(queue)").prefix(2)) + ["nobody"]
+        check(
+            "delete",
+            try await memory.delete(members, from: set, of: queue),
+            try await redis.delete(members, from: set, of: queue)
+        )
+        return "delete \(members) from \(set) of \(queue)"
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same sequence for the same seed, on every machine.
+struct Random: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func upTo(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
+    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[upTo(elements.count)] }
+}
