@@ -238,7 +238,10 @@ extension Ending {
         case .retried(let error, let message, _, _), .dead(let error, let message):
             (error, message, "failed", error == "Timeout" ? ["failed", "timeout"] : ["failed"])
         case .discarded(let error, let message):
-            (error, message, "failed", error == "Timeout" ? ["failed", "timeout", "discarded"] : ["failed", "discarded"])
+            (
+                error, message, "failed",
+                error == "Timeout" ? ["failed", "timeout", "discarded"] : ["failed", "discarded"]
+            )
         case .crashed(let message): ("Crashed", message, "failed", ["crashed"])
         case .snoozed: ("Snoozed", "", "ended", ["snoozed"])
         case .shutdown, .unbegun: ("Shutdown", "", "ended", ["shutdown"])

@@ -55,10 +55,10 @@ extension SystemTests {
         func failure() async throws {
             let script = "yes 'many lines' | head -c 10000 >&2; echo 'the end of it' >&2; exit 3"
             try await withWorker(["Fails": script, "Dies": "kill -9 $$"]) { stage, worker, _ in
-                let jobs = [
-                    try await stage.manager.enqueue("Fails").id, try await stage.manager.enqueue("Dies").id,
-                    try await stage.manager.enqueue("Nobody").id,
-                ]
+                var jobs: [String] = []
+                for name in ["Fails", "Dies", "Nobody"] {
+                    jobs.append(try await stage.manager.enqueue(name, options: JobOptions(retries: 0)).id)
+                }
                 try await eventually("all are dead") { Set(try await stage.records.dead()) == Set(jobs) }
                 let failed = try await stage.records.attempts(of: jobs[0])[0]
                 #expect(failed["err"] == "Exit 3")

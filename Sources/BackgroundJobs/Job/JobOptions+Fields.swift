@@ -48,7 +48,10 @@ extension JobOptions {
 
     private static func checked(_ count: Int, _ name: String) throws(BackgroundError) -> Int {
         guard (0...mostRetries).contains(count) else {
-            throw BackgroundError(.invalidArgument, "The option \(name) is \(count); it must lie in 0 to \(mostRetries).")
+            throw BackgroundError(
+                .invalidArgument,
+                "The option \(name) is \(count); it must lie in 0 to \(mostRetries)."
+            )
         }
         return count
     }

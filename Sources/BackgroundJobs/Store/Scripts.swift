@@ -24,8 +24,20 @@ package struct Script: Sendable, Hashable {
 
 /// The scripts of a store; a test may put altered ones in their place.
 package struct Scripts: Sendable {
-    package var exchange = Script("exchange", Self.prelude, Self.endings, PackageResources.handing_lua, PackageResources.exchange_lua)
-    package var adopt = Script("adopt", Self.prelude, Self.endings, PackageResources.handing_lua, PackageResources.adopt_lua)
+    package var exchange = Script(
+        "exchange",
+        Self.prelude,
+        Self.endings,
+        PackageResources.handing_lua,
+        PackageResources.exchange_lua
+    )
+    package var adopt = Script(
+        "adopt",
+        Self.prelude,
+        Self.endings,
+        PackageResources.handing_lua,
+        PackageResources.adopt_lua
+    )
     package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
     package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
     package var recover = Script("recover", Self.prelude, PackageResources.recover_lua)

@@ -165,7 +165,10 @@ struct JobRunner: Sendable {
     /// The error's message with the reason that a rule gave.
     private static func message(_ message: String, _ reason: String) -> String {
         if reason.isEmpty || reason == message { return message }
-        return FailureText.printable(message.isEmpty ? reason : "\(message) (\(reason))", limit: FailureText.messageLimit)
+        return FailureText.printable(
+            message.isEmpty ? reason : "\(message) (\(reason))",
+            limit: FailureText.messageLimit
+        )
     }
 }
 

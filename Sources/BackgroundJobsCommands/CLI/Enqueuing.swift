@@ -85,7 +85,9 @@ struct Enqueuing {
 
     private mutating func send(_ batch: [String], _ what: String) async throws {
         do {
-            try report(try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue).map(\.id))
+            try report(
+                try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue).map(\.id)
+            )
         } catch let error as BulkError {
             try report(error.queued)
             let failure = CommandFailure(error.cause)

@@ -29,7 +29,8 @@ struct EndingConformance {
             let job = try await store.claimOne()
             let before = try await store.now()
             #expect(
-                try await store.finish(job, .retried(error: "Boom", message: "it went", after: 3_600_000, queue: nil)) == nil
+                try await store.finish(job, .retried(error: "Boom", message: "it went", after: 3_600_000, queue: nil))
+                    == nil
             )
             let record = try #require(try await store.job("j"))
             #expect(record["ers"] == "1" && record["end"] == nil && record["que"] == "q")

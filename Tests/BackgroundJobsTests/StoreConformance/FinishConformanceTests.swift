@@ -49,7 +49,13 @@ struct FinishConformance {
             counters: ["failed": 1, "discarded": 1]
         ),
         Row(ending: .shutdown, set: "ended:q", error: "Shutdown", counters: ["shutdown": 1]),
-        Row(ending: .cancelled(message: ""), set: "ended:q", error: "Cancelled", end: "Cancelled", counters: ["cancelled": 1]),
+        Row(
+            ending: .cancelled(message: ""),
+            set: "ended:q",
+            error: "Cancelled",
+            end: "Cancelled",
+            counters: ["cancelled": 1]
+        ),
     ]
 
     @Test("the other endings, as the table says", arguments: StoreKind.allCases, table)
@@ -115,7 +121,9 @@ struct FinishConformance {
             let jobs = try await store.claim(4).jobs
             try await store.finish(jobs[1])
             try await store.reap(jobs[2])
-            let endings: [Ending] = [.completed, .completed, .dead(error: "E", message: ""), .cancelled(message: ""), .completed]
+            let endings: [Ending] = [
+                .completed, .completed, .dead(error: "E", message: ""), .cancelled(message: ""), .completed,
+            ]
             let finishes = zip(jobs + [jobs[0]], endings).map {
                 Finish(attempt: $0.attempt, queue: "q", job: $0.id, milliseconds: 1, ending: $1)
             }

@@ -51,7 +51,10 @@ struct SteeringConformance {
         }
     }
 
-    @Test("a job that waits and is marked by hand is cancelled by the claim that meets it", arguments: StoreKind.allCases)
+    @Test(
+        "a job that waits and is marked by hand is cancelled by the claim that meets it",
+        arguments: StoreKind.allCases
+    )
     func cancelledByHand(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b")

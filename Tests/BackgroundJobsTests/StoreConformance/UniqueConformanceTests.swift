@@ -124,7 +124,10 @@ struct UniqueConformance {
         }
     }
 
-    @Test("a duplicate may replace the arguments of the job that waits, its time, or both", arguments: StoreKind.allCases)
+    @Test(
+        "a duplicate may replace the arguments of the job that waits, its time, or both",
+        arguments: StoreKind.allCases
+    )
     func replacing(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store, "a", arguments: "1")

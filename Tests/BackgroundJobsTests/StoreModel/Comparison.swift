@@ -145,7 +145,9 @@ struct Comparison {
                 queue: random.pick(Self.queues),
                 className: random.pick(["C", "C", "Once", "Frail"]),
                 arguments: Array("{\"n\":\(random.upTo(100))}".utf8),
-                due: random.pick([nil, nil, .after(milliseconds: 300), .at(milliseconds: now + 5000), .at(milliseconds: 1)]),
+                due: random.pick([
+                    nil, nil, .after(milliseconds: 300), .at(milliseconds: now + 5000), .at(milliseconds: 1),
+                ]),
                 fields: fields,
                 expiry: random.pick([nil, nil, 1, 10_000]),
                 isIDChosen: true

@@ -1,55 +1,42 @@
 import BackgroundJobs
-import BackgroundRedis
-import Foundation
-import Logging
 import Synchronization
 import TestSupport
 import Testing
 
-struct Greet: Job {
-    static let name = "Jobs::Greet"
-    var greeting = "hello"
-    func perform(_ context: JobContext) async throws {}
-}
-
-struct Refuse: Job {
-    struct NotToday: Error {}
-    func perform(_ context: JobContext) async throws { throw NotToday() }
-}
-
 @Suite("A worker", .timeLimit(.minutes(1)))
 struct WorkerTests {
-    @Test("runs a job and writes down the attempt")
-    func runsAJob() async throws {
-        let server = try await RedisServer.start()
-        let redis = RedisOptions(url: server.url)
-        let (events, sink) = AsyncStream.makeStream(of: String.self)
+    private struct Greet: Job {
+        static let name = "Jobs::Greet"
+        var greeting = "hello"
+        func perform(_ context: JobContext) async throws {}
+    }
+
+    private struct Refuse: Job {
+        struct NotToday: Error {}
+        static let options = JobOptions(retries: 0)
+        func perform(_ context: JobContext) async throws { throw NotToday() }
+    }
+
+    @Test("runs jobs and writes down each attempt")
+    func runsJobs() async throws {
+        let heard = Mutex<[String: String]>([:])
         var jobs = JobRegistry()
         jobs.register("Jobs::Greet") { (greet: Greet, context: JobContext) in
-            sink.yield("\(greet.greeting) \(context.jobID)")
+            heard.withLock { $0[context.jobID] = greet.greeting }
         }
         jobs.register(Refuse.self)
-        var logger = Logger(label: "test")
-        logger.logLevel = .debug
-        let worker = try Worker(
-            WorkerOptions(queues: .strict(["default"]), fibers: 10),
-            redis: redis,
-            jobs: jobs,
-            logger: logger
-        )
-        try await worker.withRunning {
-            try await withManager(redis: redis) { manager in
-                let id = try await manager.enqueue(Greet(greeting: "hi")).id
-                var iterator = events.makeAsyncIterator()
-                #expect(await iterator.next() == "hi \(id)")
-                try await manager.enqueue(Refuse())
-                for _ in 0..<1000 { try await manager.enqueue(Greet()) }
-                for _ in 0..<1000 { _ = await iterator.next() }
-            }
+        try await OptionStage.with(jobs) { stage in
+            let polite = try await stage.manager.enqueue(Greet(greeting: "hi"))
+            let refused = try await stage.manager.enqueue(Refuse())
+            let many = try await stage.manager.enqueue(contentsOf: (0..<1000).map { Greet(greeting: "\($0)") })
+            try await stage.ended(refused.id, as: "Dead")
+            for handle in [polite] + many { try await stage.completed(handle.id) }
+            let expected = [(polite.id, "hi")] + zip(many, 0...).map { ($0.id, "\($1)") }
+            #expect(heard.withLock { $0 } == Dictionary(uniqueKeysWithValues: expected))
+            #expect(try await stage.records.stats() == ["completed": 1001, "failed": 1, "dead": 1])
+            let attempt = try #require(try await stage.records.attempts(of: polite.id).first)
+            #expect(Set(attempt.keys) == ["sta", "job", "wrk", "que", "nod", "num", "fin", "time"])
+            #expect(try await stage.errors(of: refused.id) == ["NotToday"])
         }
-        print(try await server.command("KEYS", "bg:*:*").array?.count ?? 0)
-        print(try await server.command("HGETALL", "bg:stats:default"))
-        print(try await server.command("ZCARD", "bg:completed:default"))
-        await server.stop()
     }
 }
