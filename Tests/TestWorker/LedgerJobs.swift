@@ -65,6 +65,24 @@ struct Failing: LedgerJob {
     func work() async throws { throw Failure(description: message) }
 }
 
+/// Fails so many times, and then succeeds.
+struct Flaky: Job {
+    var ms: Double
+    var fails: Int
+
+    struct NotYet: Error {}
+
+    func perform(_ context: JobContext) async throws {
+        LedgerFile.append("start", context)
+        try await Task.sleep(for: .milliseconds(ms))
+        if context.failures < fails {
+            LedgerFile.append("cut", context)
+            throw NotYet()
+        }
+        LedgerFile.append("end", context)
+    }
+}
+
 struct Trapping: LedgerJob {
     func work() async throws { fatalError("a job that traps") }
 }

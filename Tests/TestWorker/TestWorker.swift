@@ -10,6 +10,7 @@ import BackgroundJobsCommands
         jobs.register(Spinning.self)
         jobs.register(Blocking.self)
         jobs.register(Failing.self)
+        jobs.register(Flaky.self)
         jobs.register(Trapping.self)
         await WorkerProgram.main(jobs: jobs)
     }

@@ -8,6 +8,8 @@ public struct JobContext: Sendable {
     public let attemptID: String
     /// The number of this attempt, from 1.
     public let attempt: Int
+    /// How many attempts of the job have failed by themselves before this one.
+    public let failures: Int
     /// The queue it was taken from.
     public let queue: String
     /// The class name under which it was enqueued.
@@ -44,6 +46,7 @@ public struct JobContext: Sendable {
         jobID: String,
         attemptID: String,
         attempt: Int = 1,
+        failures: Int = 0,
         queue: String = "default",
         className: String,
         logger: Logger,
@@ -52,6 +55,7 @@ public struct JobContext: Sendable {
         self.jobID = jobID
         self.attemptID = attemptID
         self.attempt = attempt
+        self.failures = failures
         self.queue = queue
         self.className = className
         var logger = logger

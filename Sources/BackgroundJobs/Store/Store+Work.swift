@@ -42,7 +42,7 @@ package struct Finish: Sendable, Equatable {
 }
 
 /// How an attempt ended, and with it what becomes of the job (protocol, Endings).
-package enum Ending: Sendable, Equatable {
+package enum Ending: Sendable, Equatable, Codable {
     case completed
     /// Failed, and to be tried again after so many ms, on this queue if one is named.
     case retried(error: String, message: String, after: Int64, queue: String?)
@@ -126,7 +126,7 @@ package struct ClaimDefaults: Sendable, Equatable {
 }
 
 /// A job that was claimed, with the attempt that runs it.
-package struct ClaimedJob: Sendable, Equatable {
+package struct ClaimedJob: Sendable, Equatable, Codable {
     package var attempt: String
     package var id: String
     package var queue: String

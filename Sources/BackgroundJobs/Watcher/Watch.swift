@@ -69,7 +69,9 @@ struct Watch: Sendable {
                 pause = min(pause, try await duty() ?? pause)
             } catch {
                 guard !Task.isCancelled else { return }
-                notices.log(name, error.message) { logger.warning("Could not \(name): \($0)") }
+                // Of a connection that broke the connection tells itself.
+                let level: Logger.Level = error.isOfConnection ? .debug : .warning
+                notices.log(name, error.message) { logger.log(level: level, "Could not \(name): \($0)") }
                 pause = max(pause, .milliseconds(100))
             }
             // Cancellation is the stop; there is nothing to clean up.

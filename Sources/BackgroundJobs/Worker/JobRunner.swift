@@ -57,7 +57,7 @@ struct JobRunner: Sendable {
         }
 
         /// Attempts that have failed by themselves, one more counted.
-        var failures: Int { (job.fields["ers"].flatMap { Int($0) } ?? 0) + 1 }
+        var failures: Int { context.failures + 1 }
 
         /// How long ago it was queued; nil where the hash does not tell.
         var age: Duration? {
@@ -74,6 +74,7 @@ struct JobRunner: Sendable {
             jobID: job.id,
             attemptID: job.attempt,
             attempt: job.number,
+            failures: job.fields["ers"].flatMap { Int($0) }.map { min(max(0, $0), 1 << 53) } ?? 0,
             queue: job.queue,
             className: className,
             logger: logger,
