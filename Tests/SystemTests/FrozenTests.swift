@@ -60,20 +60,24 @@ extension SystemTests {
             try await stage.checkSettled(jobs)
         }
 
-        /// Row W6.
-        @Test("for less than --dead-after is left alone")
-        func below() async throws {
+        /// Row W6. After half of --dead-after it reconnects by itself, before it starts or reports anything.
+        @Test("for less than --dead-after is left alone", arguments: [1900, 2200])
+        func below(_ milliseconds: Int) async throws {
             let stage = try await Stage()
             let watcher = try await stage.watcher("--dead-after", "4")
             let worker = try await stage.worker("--dead-after", "4")
             let jobs = try await stage.enqueue("Sleeping", #"{"ms":5000}"#, count: 5)
             try await eventually("they run") { stage.ledger.started == 5 }
-            for _ in 0..<(isFull ? 100 : 2) {
+            let reconnects = milliseconds > 2000
+            for _ in 0..<(isFull ? 50 : 2) {
+                let before = Set(try await stage.records.clients(named: "bg-worker:").map(\.id))
                 worker.signal(SIGSTOP)
-                try await Task.sleep(for: .milliseconds(2200))
+                try await Task.sleep(for: .milliseconds(milliseconds))
                 worker.signal(SIGCONT)
+                // The next one must not meet it while it has no connection: then it would be out of contact for longer.
                 try await eventually("it has been heard of") {
-                    try await stage.records.clients(named: "bg-worker:").contains { $0.idle == 0 }
+                    let clients = try await stage.records.clients(named: "bg-worker:")
+                    return clients.contains { $0.idle == 0 && before.contains($0.id) != reconnects }
                 }
             }
             try await stage.ended(jobs)

@@ -22,7 +22,7 @@ struct RESPFrames {
     }
 
     /// The words of a command, each cut off after 64 bytes.
-    static func words(of command: ByteBuffer, limit: Int = 4) -> [String] {
+    static func words(of command: ByteBuffer, limit: Int = 8) -> [String] {
         let view = command.readableBytesView
         guard view.first == UInt8(ascii: "*"), let (count, start) = number(in: view, from: view.startIndex + 1) else {
             return []
