@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// The witness outside Redis: a file to which each job appends when it begins and when it ends.
 ///
@@ -33,29 +34,58 @@ package final class Ledger: Sendable {
 
     package var environment: [String: String] { [Self.variable: path] }
 
-    /// All whole lines written so far.
-    package var entries: [Entry] {
-        let data = (try? Data(contentsOf: URL(fileURLWithPath: path))) ?? Data()
-        return String(decoding: data, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            .compactMap { line in
-                let words = line.split(separator: " ").map(String.init)
-                guard words.count == 5, let event = Entry.Event(rawValue: words[0]), let pid = Int32(words[3]),
-                    let time = Int64(words[4])
-                else { return nil }
-                return Entry(event: event, job: words[1], attempt: words[2], pid: pid, time: time)
-            }
+    /// What has been read: a drill asks often, and the file may have millions of lines.
+    private struct Reading {
+        var offset: UInt64 = 0
+        var entries: [Entry] = []
+        var started = 0
+        var ended: Set<String> = []
     }
 
+    private let reading = Mutex(Reading())
+
+    /// All whole lines written so far.
+    package var entries: [Entry] { read { $0.entries } }
+
     /// How many jobs have ended at least once.
-    package var ended: Int { Set(entries.filter { $0.event == .end }.map(\.job)).count }
+    package var ended: Int { read { $0.ended.count } }
 
     /// How many attempts have begun.
-    package var started: Int { entries.count { $0.event == .start } }
+    package var started: Int { read { $0.started } }
+
+    /// Takes in what is new, whole lines only.
+    private func read<Value>(_ look: (Reading) -> Value) -> Value {
+        reading.withLock { reading in
+            guard let file = FileHandle(forReadingAtPath: path) else { return look(reading) }
+            defer { try? file.close() }
+            try? file.seek(toOffset: reading.offset)
+            let new = (try? file.readToEnd()) ?? Data()
+            guard let end = new.lastIndex(of: UInt8(ascii: "\n")) else { return look(reading) }
+            reading.offset += UInt64(end + 1 - new.startIndex)
+            for line in String(decoding: new[...end], as: UTF8.self).split(separator: "\n") {
+                guard let entry = Entry(line) else { continue }
+                reading.entries.append(entry)
+                if entry.event == .start { reading.started += 1 }
+                if entry.event == .end { reading.ended.insert(entry.job) }
+            }
+            return look(reading)
+        }
+    }
 
     /// The monotonic clock.
     package static var now: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}
+
+extension Ledger.Entry {
+    fileprivate init?(_ line: Substring) {
+        let words = line.split(separator: " ").map(String.init)
+        guard words.count == 5, let event = Event(rawValue: words[0]), let pid = Int32(words[3]),
+            let time = Int64(words[4])
+        else { return nil }
+        self.init(event: event, job: words[1], attempt: words[2], pid: pid, time: time)
     }
 }
