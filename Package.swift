@@ -106,7 +106,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BackgroundJobsCommandsTests",
-            dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness"]
+            dependencies: ["BackgroundJobsCommands", "TestSupport", "handler-harness", "bg-cli"]
         ),
         .executableTarget(
             name: "test-worker",

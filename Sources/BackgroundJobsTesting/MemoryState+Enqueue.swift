@@ -169,13 +169,13 @@ extension MemoryState {
         let queue = standing.queue
         guard !queue.isEmpty else { return .damaged("the job has no field que") }
         if isMended {
+            if standing.end == "Cancelled" { _ = takeOut(job, queue) }
             for field in ["end", "ers", "crs", "crt", "cnl", "exp"] { data.jobs[job]?[field] = nil }
             clearDeadline("jobs:\(job)")
             data.sortedSets["dead:\(queue)"]?[job] = nil
             if let last = standing.last, let other = data.attempts[last]?["que"] {
                 data.sortedSets["dead:\(other)"]?[job] = nil
             }
-            _ = takeOut(job, queue)
         } else if data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) == nil {
             return .waiting
         }

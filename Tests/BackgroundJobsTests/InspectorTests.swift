@@ -12,7 +12,9 @@ import Testing
     /// Runs `body` with a server of its own and an inspector.
     private func withInspector(_ body: (Inspector, RedisServer) async throws -> Void) async throws {
         let server = try await RedisServer.start(tcp: false)
-        let inspector = try Inspector(redis: RedisOptions(url: server.url, namespace: "t"))
+        let inspector = try Inspector(
+            redis: RedisOptions(url: server.url, namespace: "t", connectTimeout: .seconds(30))
+        )
         do {
             try await body(inspector, server)
         } catch {
@@ -37,7 +39,9 @@ import Testing
 
     @Test func countsWhatIsInAQueue() async throws {
         try await withInspector { inspector, server in
-            let manager = try Manager(redis: RedisOptions(url: server.url, namespace: "t"))
+            let manager = try Manager(
+                redis: RedisOptions(url: server.url, namespace: "t", connectTimeout: .seconds(30))
+            )
             try await manager.enqueue("Nap", contentsOf: ["{}", "{}", "{}"], queue: "high")
             try await manager.enqueue("Nap", in: .seconds(60), queue: "high")
             await manager.close()
@@ -221,7 +225,9 @@ import Testing
 
     @Test func turnsPages() async throws {
         try await withInspector { inspector, server in
-            let manager = try Manager(redis: RedisOptions(url: server.url, namespace: "t"))
+            let manager = try Manager(
+                redis: RedisOptions(url: server.url, namespace: "t", connectTimeout: .seconds(30))
+            )
             let ids = try await manager.enqueue("Nap", contentsOf: (0..<5).map { "{\"i\":\($0)}" }, queue: "q").map(
                 \.id
             )

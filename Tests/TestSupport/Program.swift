@@ -21,11 +21,20 @@ package final class Program: Sendable {
     /// - Parameters:
     ///   - environment: what is added to the environment of the tests, less what would change its settings.
     ///   - limits: settings of the shell's `ulimit`, such as `["-n 20"]`.
-    package init(
+    package convenience init(
         _ name: String,
         _ arguments: [String] = [],
         environment: [String: String] = [:],
         limits: [String] = []
+    ) throws {
+        try self.init(name, arguments, environment: environment, preparation: limits.map { "ulimit \($0)" })
+    }
+
+    private init(
+        _ name: String,
+        _ arguments: [String],
+        environment: [String: String],
+        preparation: [String]
     ) throws {
         self.name = name
         logPath = "/tmp/bg-\(name)-\(UInt32.random(in: 0 ... .max)).log"
@@ -37,7 +46,7 @@ package final class Program: Sendable {
             [executable] + arguments,
             environment: Self.environment(adding: environment),
             log: logPath,
-            preparation: limits.map { "ulimit \($0)" }
+            preparation: preparation
         )
     }
 
@@ -93,6 +102,41 @@ package final class Program: Sendable {
         } catch {
             throw TookTooLong(description: "\(error); the log ends:\n\(log.suffix(3000))")
         }
+    }
+
+    // MARK: Programs that soon end
+
+    /// What a program wrote, and how it ended.
+    package struct Outcome: Sendable {
+        package let exit: Exit
+        package let output: String
+        package let error: String
+
+        /// The lines of standard output.
+        package var lines: [String] { output.split(separator: "\n").map(String.init) }
+    }
+
+    /// Runs an executable that was built beside the tests to its end.
+    ///
+    /// - Parameter input: what it reads from standard input.
+    package static func run(
+        _ name: String,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        input: String = ""
+    ) async throws -> Outcome {
+        let path = "/tmp/bg-\(name)-\(UInt32.random(in: 0 ... .max))"
+        defer { for kind in ["in", "out"] { try? FileManager.default.removeItem(atPath: "\(path).\(kind)") } }
+        try Data(input.utf8).write(to: URL(fileURLWithPath: "\(path).in"))
+        let program = try Program(
+            name,
+            arguments,
+            environment: environment,
+            preparation: ["exec <\(path).in >\(path).out"]
+        )
+        let exit = try await program.exit()
+        let output = try Data(contentsOf: URL(fileURLWithPath: "\(path).out"))
+        return Outcome(exit: exit, output: String(decoding: output, as: UTF8.self), error: program.log)
     }
 
     // MARK: Starting

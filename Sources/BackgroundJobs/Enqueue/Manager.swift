@@ -161,7 +161,7 @@ public final class Manager: Sendable {
         switch try await store.dequeue(id) {
         case .dequeued: return true
         case .running, .ended: return false
-        case .missing: throw BackgroundError(.jobNotFound, "There is no job with the ID \(id).")
+        case .missing: throw BackgroundError.noJob(id)
         }
     }
 
@@ -178,7 +178,7 @@ public final class Manager: Sendable {
         case .cancelled: return .cancelled
         case .told: return .told
         case .ended: return .ended
-        case .missing: throw BackgroundError(.jobNotFound, "There is no job with the ID \(id).")
+        case .missing: throw BackgroundError.noJob(id)
         }
     }
 
@@ -225,13 +225,7 @@ public final class Manager: Sendable {
         try Names.checkClass(className)
         try Names.checkQueue(terms.queue)
         if let id = terms.id { try Names.checkID(id) }
-        guard arguments.count <= maximumArguments else {
-            throw BackgroundError(
-                .invalidArgument,
-                "The arguments of this \(className) have \(arguments.count) bytes; \(maximumArguments) are allowed. "
-                    + "Store large data elsewhere and pass a reference."
-            )
-        }
+        try Self.checkSize(of: arguments.count, className, limit: maximumArguments)
         let all = terms.options.or(terms.class)
         return NewJob(
             id: terms.id ?? .randomUUID(),
@@ -248,6 +242,15 @@ public final class Manager: Sendable {
                 arguments: arguments
             ),
             isIDChosen: terms.id != nil
+        )
+    }
+
+    static func checkSize(of arguments: Int, _ className: String, limit: Int) throws(BackgroundError) {
+        guard arguments > limit else { return }
+        throw BackgroundError(
+            .invalidArgument,
+            "The arguments of this \(className) have \(arguments) bytes; \(limit) are allowed. "
+                + "Store large data elsewhere and pass a reference."
         )
     }
 

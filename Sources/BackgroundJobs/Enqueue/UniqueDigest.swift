@@ -32,7 +32,7 @@ extension Uniqueness {
     }
 
     /// The longest key, in bytes.
-    private static let longestKey = 4096
+    package static let longestKey = 4096
 
     /// - Throws: ``BackgroundError`` for a duration or a key that is not allowed.
     func check() throws(BackgroundError) {

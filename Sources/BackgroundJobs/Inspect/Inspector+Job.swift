@@ -27,12 +27,23 @@ extension Inspector {
     }
 
     private func look(_ id: String, _ limit: Int) async throws(BackgroundError) -> JobHistory? {
-        let fields = HashFields(all: try await store.send("HGETALL", keys.job(id)).array ?? [])
+        let fields = HashFields(all: try await read("HGETALL", keys.job(id)).array ?? [])
         guard !fields.isEmpty else { return nil }
         var job = JobRecord(id: id, fields)
         let (attempts, hasMore) = try await chain(from: job.lastAttempt, limit)
         job.state = try await state(of: job, attempts.first)
         return JobHistory(job: job, attempts: attempts.reversed(), hasEarlierAttempts: hasMore)
+    }
+
+    /// An attempt.
+    ///
+    /// - Parameter id: the attempt's ID.
+    /// - Returns: nil if there is no such attempt, or no longer.
+    /// - Throws: ``BackgroundError``: `invalidArgument` for an ID that is none, `damaged` if its key is no hash.
+    public func attempt(_ id: String) async throws(BackgroundError) -> AttemptRecord? {
+        try Names.checkID(id)
+        let fields = HashFields(all: try await read("HGETALL", keys.attempt(id)).array ?? [])
+        return fields.isEmpty ? nil : AttemptRecord(id: id, fields)
     }
 
     /// The attempts of a job, the last one first. Each names the one before it.

@@ -6,6 +6,8 @@ extension Inspector {
     public static let pageLimit = 1000
     /// Arguments of at most so many bytes are shown in lists.
     private static let shownArguments = 4096
+    /// How many entries are read at a time where only some of them are wanted.
+    private static let filteredPage = 200
 
     /// A page of one of the lists of a queue.
     ///
@@ -15,22 +17,46 @@ extension Inspector {
     ///   - limit: how many entries, 1 to ``pageLimit``. Of `processing`, which has no order, a page may hold some hundred more.
     ///   - offset: where to go on: 0, and then what the page before gave as ``JobPage/next``. In all lists but `processing` it
     ///     is simply the number of entries before.
-    /// - Throws: ``BackgroundError``: `invalidArgument` for a queue name that is none, `refused` if the list's key is of
+    ///   - filter: which of them; the others are gone through, and left out.
+    /// - Throws: ``BackgroundError``: `invalidArgument` for a queue name that is none, `damaged` if the list's key is of
     ///   another type.
     public func jobs(
         in list: JobList,
         queue: String,
         limit: Int = 20,
-        offset: Int = 0
+        offset: Int = 0,
+        matching filter: JobFilter = JobFilter()
     ) async throws(BackgroundError) -> JobPage {
         precondition((1...Self.pageLimit).contains(limit), "a page has 1 to \(Self.pageLimit) entries")
         precondition((0...1 << 60).contains(offset), "an offset is not negative, and no larger than a page gives")
         try Names.checkQueue(queue)
+        guard !filter.isEmpty else { return try await page(list, queue, limit, offset) }
+        var found = JobPage(entries: [], next: offset)
+        while let offset = found.next, found.entries.count < limit {
+            let page = try await page(list, queue, Self.filteredPage, offset)
+            found.next = page.next
+            for (index, entry) in page.entries.enumerated() where filter.matches(entry) {
+                found.entries.append(entry)
+                // The pages of `processing` can't be taken up in the middle.
+                guard found.entries.count == limit, list != .processing else { continue }
+                if index + 1 < page.entries.count { found.next = offset + index + 1 }
+                break
+            }
+        }
+        return found
+    }
+
+    private func page(
+        _ list: JobList,
+        _ queue: String,
+        _ limit: Int,
+        _ offset: Int
+    ) async throws(BackgroundError) -> JobPage {
         switch list {
         case .ready: return try await waiting([keys.handoff(queue), keys.ready(queue)], limit, offset)
         case .suspects: return try await waiting([keys.suspects(queue)], limit, offset)
         case .scheduled: return try await jobs(by: "ZRANGE", keys.scheduled(queue), limit, offset)
-        case .dead: return try await jobs(by: "ZREVRANGE", keys.dead(queue), limit, offset)
+        case .dead: return try await withLastAttempts(jobs(by: "ZREVRANGE", keys.dead(queue), limit, offset))
         case .completed: return try await attempts(keys.completed(queue), limit, offset, .completed)
         case .failed: return try await attempts(keys.failed(queue), limit, offset, .failed)
         case .ended: return try await attempts(keys.ended(queue), limit, offset, .ended)
@@ -49,14 +75,15 @@ extension Inspector {
             var pipeline = Pipeline()
             pipeline.command("LLEN", list)
             pipeline.command("LRANGE", list, "\(skip)", "\(skip + wanted - 1)")
-            let replies = try await store.send(pipeline)
+            let replies = try await replies(to: pipeline)
             let state: JobState =
                 list.hasPrefix("\(namespace):handoff:")
                 ? .handoff
                 : list.hasPrefix("\(namespace):suspects:") ? .suspect : .ready
-            found += (try replies[1].orThrow().array ?? []).compactMap(\.text).map { ($0, state) }
+            let ids = try replies[1].orThrow(naming: list).array ?? []
+            found += ids.compactMap(\.text).map { ($0, state) }
             guard found.count <= limit else { break }
-            skip = max(0, skip - Int(clamping: try replies[0].orThrow().int ?? 0))
+            skip = max(0, skip - Int(clamping: replies[0].int ?? 0))
         }
         let page = found.prefix(limit)
         let records = try await records(of: page.map(\.id))
@@ -72,7 +99,7 @@ extension Inspector {
         _ limit: Int,
         _ offset: Int
     ) async throws(BackgroundError) -> (entries: [(id: String, time: Date)], next: Int?) {
-        let reply = try await store.send(command, key, "\(offset)", "\(offset + limit)", "WITHSCORES").array ?? []
+        let reply = try await read(command, key, "\(offset)", "\(offset + limit)", "WITHSCORES").array ?? []
         let found = stride(from: 0, to: reply.count - 1, by: 2).map { index in
             let score = reply[index + 1].text.flatMap(Double.init) ?? 0
             return (id: reply[index].text ?? "", time: Date(milliseconds: abs(score) < 1e16 ? Int64(score) : 0))
@@ -121,18 +148,36 @@ extension Inspector {
 
     // MARK: Reading the hashes
 
-    private func listings(of attempts: [String], _ list: JobList) async throws(BackgroundError) -> [JobListing] {
-        var pipeline = Pipeline()
-        for attempt in attempts { pipeline.command(["HMGET", keys.attempt(attempt)] + AttemptRecord.listed) }
-        let records = zip(attempts, try await read(pipeline)).map { id, reply -> AttemptRecord in
-            AttemptRecord(id: id, HashFields(AttemptRecord.listed, reply.array ?? []))
+    private func withLastAttempts(_ page: JobPage) async throws(BackgroundError) -> JobPage {
+        let attempts = try await records(ofAttempts: page.entries.compactMap(\.job?.lastAttempt))
+        var page = page
+        for index in page.entries.indices {
+            page.entries[index].attempt = page.entries[index].job?.lastAttempt.flatMap { attempts[$0] }
         }
+        return page
+    }
+
+    private func listings(of attempts: [String], _ list: JobList) async throws(BackgroundError) -> [JobListing] {
+        let found = try await records(ofAttempts: attempts)
+        let records = attempts.map { found[$0] ?? AttemptRecord(id: $0, HashFields([], [])) }
         let jobs = try await self.records(of: records.compactMap(\.job))
         return records.map { attempt in
             let job = attempt.job.flatMap { jobs[$0] }
             let listed = job.map { $0.in($0.state(after: attempt, list)) }
             return JobListing(id: attempt.job, job: listed, attempt: attempt, time: nil)
         }
+    }
+
+    /// The attempts with these IDs, those without a hash left out.
+    private func records(ofAttempts ids: [String]) async throws(BackgroundError) -> [String: AttemptRecord] {
+        var pipeline = Pipeline()
+        for id in ids { pipeline.command(["HMGET", keys.attempt(id)] + AttemptRecord.listed) }
+        var records: [String: AttemptRecord] = [:]
+        for (id, reply) in zip(ids, try await read(pipeline)) {
+            let fields = HashFields(AttemptRecord.listed, reply.array ?? [])
+            if !fields.isEmpty { records[id] = AttemptRecord(id: id, fields) }
+        }
+        return records
     }
 
     /// The jobs with these IDs, without their arguments where they are large.

@@ -23,7 +23,7 @@ extension Inspector {
         let clients = try await clients()
         let names: [String]
         if let queues { names = queues } else { names = try await knownQueues(clients) }
-        let now = try await store.send("TIME").serverTime()
+        let now = try await serverTime()
         var status = SystemStatus(time: Date(milliseconds: now), watchers: clients.watchers, queues: [])
         for start in stride(from: 0, to: names.count, by: Self.chunk) {
             let chunk = names[start..<min(start + Self.chunk, names.count)]
@@ -43,7 +43,7 @@ extension Inspector {
         _ workers: [WorkerRecord]
     ) async throws(BackgroundError) -> [QueueStatus] {
         // Asked again each time, since "within the last second" is as exact as this.
-        let now = try await store.send("TIME").serverTime()
+        let now = try await serverTime()
         var pipeline = Pipeline()
         for name in names { QueueFigures.append(name, keys, now: now, to: &pipeline) }
         let replies = try await read(pipeline)

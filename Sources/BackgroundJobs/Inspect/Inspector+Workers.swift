@@ -56,8 +56,10 @@ extension Inspector {
     }
 
     func clients() async throws(BackgroundError) -> ConnectedClients {
-        ConnectedClients(
-            try await store.send("CLIENT", "LIST", "TYPE", "normal"),
+        var pipeline = Pipeline()
+        pipeline.command("CLIENT", "LIST", "TYPE", "normal")
+        return ConnectedClients(
+            try await read(pipeline)[0],
             namespace: namespace,
             database: database
         )

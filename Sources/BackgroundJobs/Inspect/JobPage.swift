@@ -19,7 +19,7 @@ public struct JobListing: Sendable, Hashable, Encodable {
     public var id: String?
     /// The job; nil where its hash is gone.
     public var job: JobRecord?
-    /// The attempt, in a list of attempts.
+    /// The attempt, in a list of attempts; in one of dead jobs the job's last one.
     public var attempt: AttemptRecord?
     /// When it is due, ended or died, as its place in the list says.
     public var time: Date?

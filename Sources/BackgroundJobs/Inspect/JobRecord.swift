@@ -36,18 +36,36 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     public var isCancelRequested: Bool
     /// How many retries it may have (`ret`); nil: the worker's default.
     public var retries: Int?
+    /// How long a retry waits (`bck`), as the protocol writes it: `exponential`, `fixed:5000`, …; nil: the worker's default.
+    public var backoff: String?
+    /// The age at which it is given up (`rfr`); nil: the worker's default.
+    public var retryFor: Duration?
+    /// The queue on which retries run (`rqu`); nil: the worker's default.
+    public var retryQueue: String?
     /// How long an attempt may take (`tmo`); nil: the worker's default.
     public var timeLimit: Duration?
-    /// `amo` where it is to be run at most once (`dlv`).
+    /// When it is dropped if it has not begun (`exp`); nil: never.
+    public var expiresAt: Date?
+    /// `amo`, to be run at most once, or `alo`, at least once (`dlv`); nil: the worker's default.
     public var delivery: String?
+    /// How many workers may vanish with it (`crm`): a number or `all`; nil: the worker's default.
+    public var crashRetries: String?
+    /// Within what time that many may (`crw`), zero for ever; nil: the worker's default.
+    public var crashWindow: Duration?
     /// The digest of its uniqueness lock (`unq`).
     public var uniqueDigest: String?
+    /// `started` where the lock is released when the first attempt begins (`unu`).
+    public var uniqueUntil: String?
+    /// The ID of the job that it is a copy of (`ori`).
+    public var origin: String?
     /// The fields that are not of the protocol, and those that can't be read. Lists leave them out.
     public var otherFields: [String: FieldValue]
 
     /// The fields that lists ask for.
     static let listed = [
-        "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "tmo", "dlv", "unq",
+        "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "bck", "rfr", "rqu", "tmo",
+        "exp",
+        "dlv", "crm", "crw", "unq", "unu", "ori",
     ]
 
     init(id: String, _ fields: HashFields) {
@@ -67,9 +85,17 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         end = fields.text("end")
         isCancelRequested = fields.text("cnl") == "1"
         retries = fields.int("ret")
+        backoff = fields.text("bck")
+        retryFor = fields.duration("rfr")
+        retryQueue = fields.text("rqu")
         timeLimit = fields.duration("tmo")
+        expiresAt = fields.date("exp")
         delivery = fields.text("dlv")
+        crashRetries = fields.text("crm")
+        crashWindow = fields.duration("crw")
         uniqueDigest = fields.text("unq")
+        uniqueUntil = fields.text("unu")
+        origin = fields.text("ori")
         otherFields = fields.rest()
     }
 
@@ -77,7 +103,9 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         case id, state, due, queue, arguments, argumentsSize, queuedAt, processAt, attempts, lastAttempt, errors,
             crashes
         case className = "class"
-        case firstCrashAt, end, isCancelRequested, retries, timeLimitMilliseconds, delivery, uniqueDigest, otherFields
+        case firstCrashAt, end, isCancelRequested, retries, backoff, retryForMilliseconds, retryQueue, expiresAt
+        case timeLimitMilliseconds, delivery, crashRetries, crashWindowMilliseconds, uniqueDigest, uniqueUntil, origin
+        case otherFields
     }
 
     /// Writes the record; the state as its name, with `due` where it is scheduled.
@@ -100,9 +128,17 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(end, forKey: .end)
         try container.encode(isCancelRequested, forKey: .isCancelRequested)
         try container.encodeIfPresent(retries, forKey: .retries)
+        try container.encodeIfPresent(backoff, forKey: .backoff)
+        try container.encodeIfPresent(retryFor?.fractionalMilliseconds, forKey: .retryForMilliseconds)
+        try container.encodeIfPresent(retryQueue, forKey: .retryQueue)
         try container.encodeIfPresent(timeLimit?.fractionalMilliseconds, forKey: .timeLimitMilliseconds)
+        try container.encodeIfPresent(expiresAt, forKey: .expiresAt)
         try container.encodeIfPresent(delivery, forKey: .delivery)
+        try container.encodeIfPresent(crashRetries, forKey: .crashRetries)
+        try container.encodeIfPresent(crashWindow?.fractionalMilliseconds, forKey: .crashWindowMilliseconds)
         try container.encodeIfPresent(uniqueDigest, forKey: .uniqueDigest)
+        try container.encodeIfPresent(uniqueUntil, forKey: .uniqueUntil)
+        try container.encodeIfPresent(origin, forKey: .origin)
         try container.encode(otherFields, forKey: .otherFields)
     }
 }

@@ -27,8 +27,9 @@ local function retry(job)
         redis.call('PERSIST', key('jobs', job))
         redis.call('ZREM', key('dead', queue), job)
         if fields.last_queue then redis.call('ZREM', key('dead', fields.last_queue), job) end
-        -- A cancelled one may still stand in a list that was too long to be searched.
-        take_out(job, queue)
+        -- A cancelled one may still stand in a list that was too long to be searched. The others don't, and to search for
+        -- each of hundreds would hold up everybody.
+        if fields.over == 'Cancelled' then take_out(job, queue) end
     end
     redis.call('HSET', key('jobs', job), 'pat', now)
     redis.call('RPUSH', key('ready', queue), job)

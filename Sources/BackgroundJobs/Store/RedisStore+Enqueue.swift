@@ -72,7 +72,7 @@ extension RedisStore {
 
     /// Does something again, after short pauses, as long as it fails in a way that is worth it and `patience` has not passed:
     /// a Redis that is restarted refuses connections for some hundred milliseconds.
-    private func patiently<Value>(
+    func patiently<Value>(
         where isWorthIt: (BackgroundError) -> Bool,
         _ body: () async throws(BackgroundError) -> Value
     ) async throws(BackgroundError) -> Value {
@@ -240,12 +240,15 @@ extension BackgroundError {
     }
 
     /// Whether the same question may have an answer in a moment.
-    fileprivate var maySoonBeAnswered: Bool {
+    var maySoonBeAnswered: Bool {
         isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains((cause as? RedisError)?.serverCode)
     }
 
+    /// Whether nothing was done, and it may be in a moment.
+    var wasNotDone: Bool { code != .unknownFate && maySoonBeAnswered }
+
     /// Whether what is harmless to repeat is worth repeating.
-    fileprivate var mayBeRepeated: Bool { code == .unknownFate || maySoonBeAnswered }
+    var mayBeRepeated: Bool { code == .unknownFate || maySoonBeAnswered }
 
     /// Whether it is about the connection, and not about what was asked.
     package var isOfConnection: Bool {

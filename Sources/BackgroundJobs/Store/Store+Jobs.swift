@@ -89,13 +89,17 @@ package enum Cancelled: String, Sendable {
 }
 
 /// What became of a request to run a job once more.
-package enum Retried: Sendable, Equatable {
-    /// It is at the tail of `ready` now.
+public enum Retried: Sendable, Hashable {
+    /// It is the last one in its queue now.
     case queued
-    /// It waits or runs anyway.
-    case waiting, running
+    /// It waits anyway.
+    case waiting
+    /// It runs at this moment.
+    case running
     /// It has succeeded, or ended in a way that can't be taken back.
     case ended
+    /// There is no such job.
     case missing
+    /// What Redis holds of it is not what the protocol says: a sentence about it. Nothing was changed.
     case damaged(String)
 }

@@ -1,10 +1,10 @@
 package import ArgumentParser
 
-/// The program `bg-cli`: looks at queues and jobs, enqueues jobs and takes them out.
+/// The program `bg-cli`: looks at queues and jobs, enqueues jobs and steers them.
 package struct BackgroundCLI: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "bg-cli",
-        abstract: "Looks at queues and jobs, enqueues jobs and takes them out.",
+        abstract: "Looks at queues and jobs, enqueues jobs and steers them.",
         discussion: """
             Results go to standard output, everything else to standard error.
 
@@ -15,10 +15,12 @@ package struct BackgroundCLI: AsyncParsableCommand {
               bg-cli status
               bg-cli enqueue Jobs::Nap '{"sleep":1}' -q high
               bg-cli jobs failed -q high
+              bg-cli retry --all -q high --class Mail
             """,
         version: ProgramVersion.current,
         subcommands: [
             StatusCommand.self, EnqueueCommand.self, JobCommand.self, JobsCommand.self, DequeueCommand.self,
+            CancelCommand.self, RetryCommand.self, EndedCommand<DeadJobs>.self, EndedCommand<FailedAttempts>.self,
             WorkersCommand.self,
         ]
     )

@@ -7,14 +7,23 @@ struct EnqueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enqueue",
         abstract: "Enqueues jobs and prints their IDs, one a line.",
-        usage: "bg-cli enqueue <class> [<json>] [-q <queue>] [--in <time> | --at <time>] [<options>]",
+        usage: """
+            bg-cli enqueue <class> [<json>] [-q <queue>] [--in <time>] [<options>]
+            bg-cli enqueue <class> --file <file> [-q <queue>] [<options>]
+            """,
         discussion: """
-            A job has a class, which says what is to be done, and arguments: one JSON value, by convention an object.
+            A job has a class, which says what is to be done, and arguments: one JSON value, by convention an object. What \
+            the options of the job leave open is as the job's class says in the worker, else the default given here.
+
+            With --unique a second job of the same kind is not queued. Then the ID that is printed is that of the job that \
+            holds the lock, and standard error says that it is a duplicate.
 
             Examples:
               bg-cli enqueue Jobs::Nap '{"sleep":1}'
               bg-cli enqueue Mail '{"to":"a@example.org"}' -q mail --in 5m
               bg-cli enqueue Report --at 2026-12-01T08:00:00Z --id report-2026-12
+              bg-cli enqueue Sync --retries 3 --backoff fixed:5s --timeout 30s
+              bg-cli enqueue Sync --unique 60s --on-duplicate replace-time
               bg-cli enqueue Resize --file arguments.jsonl
               generate | bg-cli enqueue Resize --file -
             """
@@ -46,7 +55,7 @@ struct EnqueueCommand: AsyncParsableCommand {
     @Option(help: "An ID of your choice; a job that is there already under it is not queued again.")
     var id: String?
 
-    @Option(help: "Enqueue as many jobs with these arguments.")
+    @Option(help: ArgumentHelp("Enqueue as many jobs with these arguments.", valueName: "n"))
     var count = 1
 
     @Option(
@@ -57,6 +66,9 @@ struct EnqueueCommand: AsyncParsableCommand {
         completion: .file()
     )
     var file: String?
+
+    @OptionGroup(title: "Options of the job")
+    var options: JobOptionFlags
 
     @OptionGroup
     var connection: ConnectionOptions
@@ -70,8 +82,12 @@ struct EnqueueCommand: AsyncParsableCommand {
         if id != nil, file != nil || count != 1 {
             throw ValidationError("--id names one job: it goes neither with --file nor with --count.")
         }
+        try Self.check(arguments: arguments ?? "{}")
+    }
+
+    static func check(arguments: String) throws {
         do {
-            try JSONScanner.check(Array((arguments ?? "{}").utf8), maximumDepth: Enqueuing.maximumDepth)
+            try JSONScanner.check(Array(arguments.utf8), maximumDepth: Enqueuing.maximumDepth)
         } catch {
             throw ValidationError("The arguments are not one JSON value: \(error).")
         }
@@ -86,17 +102,22 @@ struct EnqueueCommand: AsyncParsableCommand {
                     in: delay?.duration,
                     at: time,
                     queue: queue,
-                    id: id
+                    id: id,
+                    options: options.options
                 )
-                return try StandardStream.output.write(queued.id + "\n")
+                try StandardStream.output.write(queued.id + "\n")
+                if queued.isDuplicate { note(Enqueuing.duplicate) }
+                return
             }
             var enqueuing = Enqueuing(
                 manager: manager,
                 className: className,
                 queue: queue,
                 delay: delay?.duration,
-                time: time
+                time: time,
+                options: options.options
             )
+            defer { enqueuing.tellDuplicates() }
             if let file {
                 try await enqueuing.lines(of: file)
             } else {

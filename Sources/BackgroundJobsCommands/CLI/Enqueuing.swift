@@ -7,7 +7,7 @@ struct Enqueuing {
     static let maximumDepth = 64
     /// The longest line: what arguments may have, and some space around them.
     private static let longestLine = 1 << 20
-    private static let batchCount = 1000
+    private let batchCount: Int
     /// What is held of a file.
     private static let batchBytes = 4 << 20
 
@@ -16,24 +16,31 @@ struct Enqueuing {
     let queue: String
     let delay: Duration?
     let time: Date?
-    private var queued = 0
+    let options: JobOptions
+    /// How many jobs were taken in, duplicates included.
+    private var done = 0
+    private var duplicates = 0
+    private var queued: Int { done - duplicates }
 
-    init(manager: Manager, className: String, queue: String, delay: Duration?, time: Date?) {
+    init(manager: Manager, className: String, queue: String, delay: Duration?, time: Date?, options: JobOptions) {
         self.manager = manager
         self.className = className
         self.queue = queue
         self.delay = delay
         self.time = time
+        self.options = options
+        // Those with a lock take a call each in any case, and singly it is known of each whether it is queued.
+        batchCount = options.unique == nil ? 1000 : 1
     }
 
     /// Enqueues jobs with the same arguments.
     mutating func copies(of arguments: String, _ count: Int) async throws {
         var bar = ProgressBar(total: count)
         defer { bar.end() }
-        while queued < count {
-            let batch = min(Self.batchCount, count - queued)
+        while done < count {
+            let batch = min(batchCount, count - done)
             try await send(Array(repeating: arguments, count: batch), "\(batch)")
-            if queued < count { bar.show(done: queued, jobs: queued) }
+            if done < count { bar.show(done: done, count: done) }
         }
     }
 
@@ -62,9 +69,9 @@ struct Enqueuing {
             }
             batch.append(String(decoding: line, as: UTF8.self))
             bytes += line.count
-            guard batch.count == Self.batchCount || bytes >= Self.batchBytes else { continue }
+            guard batch.count == batchCount || bytes >= Self.batchBytes else { continue }
             try await send(batch, "lines \(first) to \(number)")
-            bar.show(done: reader.bytesRead, jobs: queued)
+            bar.show(done: reader.bytesRead, count: done)
             (batch, bytes, first) = ([], 0, number + 1)
         }
         if !batch.isEmpty { try await send(batch, "lines \(first) to \(number)") }
@@ -83,11 +90,31 @@ struct Enqueuing {
         }
     }
 
+    /// Says how many of the IDs are those of other jobs.
+    func tellDuplicates() {
+        guard duplicates > 0 else { return }
+        note(
+            done == 1
+                ? Self.duplicate
+                : "\(duplicates) of \(done) are duplicates: their lines name the jobs that hold the locks."
+        )
+    }
+
+    /// What is said of a single one.
+    static let duplicate = "A duplicate, not queued: the ID is that of the job that holds the lock."
+
     private mutating func send(_ batch: [String], _ what: String) async throws {
         do {
-            try report(
-                try await manager.enqueue(className, contentsOf: batch, in: delay, at: time, queue: queue).map(\.id)
+            let handles = try await manager.enqueue(
+                className,
+                contentsOf: batch,
+                in: delay,
+                at: time,
+                queue: queue,
+                options: options
             )
+            duplicates += handles.count(where: \.isDuplicate)
+            try report(handles.map(\.id))
         } catch let error as BulkError {
             try report(error.queued)
             let failure = CommandFailure(error.cause)
@@ -97,7 +124,7 @@ struct Enqueuing {
 
     private mutating func report(_ ids: [String]) throws {
         guard !ids.isEmpty else { return }
-        queued += ids.count
+        done += ids.count
         do {
             try StandardStream.output.write(ids.joined(separator: "\n") + "\n")
         } catch {

@@ -23,8 +23,11 @@ struct JobCommand: AsyncParsableCommand {
     var connection: ConnectionOptions
 
     func run() async throws {
-        let history = try await connection.withInspector { try await $0.job(id, attempts: 1000) }
-        guard let history else {
+        try await connection.withInspector { try await Self.show(id, json: json, $0) }
+    }
+
+    static func show(_ id: String, json: Bool, _ inspector: Inspector) async throws {
+        guard let history = try await inspector.job(id, attempts: 1000) else {
             throw BackgroundError(.jobNotFound, "There is no job with the ID \(id).")
         }
         if json {

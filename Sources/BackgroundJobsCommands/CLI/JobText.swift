@@ -7,10 +7,17 @@ enum JobText {
 
     static func text(_ history: JobHistory) -> String {
         block("job \(history.job.id)", lines(history.job), others: history.job.otherFields)
-            + history.attempts.map { attempt in
-                let number = attempt.number.map { " \($0)" } ?? ""
-                return "\n" + block("attempt\(number), \(attempt.id)", lines(attempt), others: attempt.otherFields)
-            }.joined()
+            + history.attempts.map { "\n" + text($0) }.joined()
+    }
+
+    /// An attempt, and its job where that is there.
+    static func text(_ attempt: AttemptRecord, of job: JobRecord?) -> String {
+        text(attempt) + (job.map { "\n" + block("job \($0.id)", lines($0), others: $0.otherFields) } ?? "")
+    }
+
+    private static func text(_ attempt: AttemptRecord) -> String {
+        let number = attempt.number.map { " \($0)" } ?? ""
+        return block("attempt\(number), \(attempt.id)", lines(attempt), others: attempt.otherFields)
     }
 
     /// A word for where the job is, with what belongs to it.
@@ -35,9 +42,16 @@ enum JobText {
             ("crashes", nonZero(job.crashes)),
             ("first crash", job.firstCrashAt.map(Timestamp.text)),
             ("retries", job.retries.map { "\($0)" }),
-            ("time limit", job.timeLimit?.readable),
-            ("delivery", job.delivery),
-            ("unique", job.uniqueDigest),
+            ("backoff", job.backoff.map(backoff)),
+            ("retried for", job.retryFor.map(time)),
+            ("retry queue", job.retryQueue),
+            ("time limit", job.timeLimit.map(time)),
+            ("expires", job.expiresAt.map(Timestamp.text)),
+            ("delivery", job.delivery.map(delivery)),
+            ("crash retries", job.crashRetries),
+            ("crash window", job.crashWindow.map(window)),
+            ("unique", unique(job)),
+            ("copy of", job.origin),
         ]
     }
 
@@ -53,11 +67,36 @@ enum JobText {
             ("node", attempt.node),
             ("client", attempt.workerClient.map { "\($0)" }),
             ("adopted", nonZero(attempt.adoptions).map { "\($0) times" }),
-            ("delivery", attempt.delivery),
-            ("time limit", attempt.timeLimit?.readable),
+            ("delivery", attempt.delivery.map(delivery)),
+            ("time limit", attempt.timeLimit.map(time)),
             ("crash retries", attempt.crashRetries),
-            ("crash window", attempt.crashWindow?.readable),
+            ("crash window", attempt.crashWindow.map(window)),
         ]
+    }
+
+    // MARK: Options in words
+
+    /// As on the command line.
+    private static func time(_ time: Duration) -> String { "\(DurationArgument(time))" }
+
+    private static func window(_ window: Duration) -> String { window == .zero ? "for ever" : time(window) }
+
+    private static func delivery(_ code: String) -> String {
+        Delivery.allCases.first { $0.code == code }?.rawValue ?? code
+    }
+
+    /// What can't be read counts as absent in the worker, and is shown as it is.
+    private static func backoff(_ text: String) -> String {
+        switch Backoff(text: text) {
+        case .fixed(let delay): "fixed, \(time(delay))"
+        case .linear(let delay): "linear, \(time(delay)) more each time"
+        case .list(let delays): delays.map(time).joined(separator: ", ")
+        case .exponential, .custom, nil: text
+        }
+    }
+
+    private static func unique(_ job: JobRecord) -> String? {
+        job.uniqueDigest.map { $0 + (job.uniqueUntil == Uniqueness.End.started.rawValue ? ", until it starts" : "") }
     }
 
     private static func block(_ heading: String, _ lines: [Line], others: [String: FieldValue]) -> String {

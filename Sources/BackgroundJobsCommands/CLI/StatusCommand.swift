@@ -27,7 +27,7 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Shows what there is in each queue, and who works on it.",
-        usage: "bg-cli status [-q <queues>] [--json] [--watch [<seconds>]] [<options>]",
+        usage: "bg-cli status [-q <queues>] [--json] [--watch [<time>]] [<options>]",
         discussion: """
             workers: live workers that serve the queue. fibers: how many jobs they can run at a time. jps: attempts that \
             completed within the last second. ready: jobs to be run now. scheduled: jobs to be run later. processing, \
@@ -35,7 +35,7 @@ struct StatusCommand: AsyncParsableCommand {
 
             Examples:
               bg-cli status -q high,low
-              bg-cli status --watch 2
+              bg-cli status --watch 2s
               bg-cli status --json
             """
     )
@@ -52,7 +52,7 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(
         name: [.short, .long],
         defaultAsFlag: WatchInterval(argument: "1s"),
-        help: ArgumentHelp("Again and again, this often; Ctrl-C ends it.", valueName: "seconds")
+        help: ArgumentHelp("Again and again, this often: 500ms, 2s, 1m; Ctrl-C ends it.", valueName: "time")
     )
     var watch: WatchInterval?
 
@@ -61,7 +61,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let watch, try watch.duration < .milliseconds(100) {
-            throw ValidationError("--watch looks at most ten times a second: give 0.1 or more.")
+            throw ValidationError("--watch looks at most ten times a second: give 100ms or more.")
         }
         if let queues, queues.split(separator: ",").isEmpty {
             throw ValidationError("-q names no queue.")

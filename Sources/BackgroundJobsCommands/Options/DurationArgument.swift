@@ -20,8 +20,16 @@ struct DurationArgument: Sendable, Hashable, ExpressibleByArgument, CustomString
     }
 
     /// A transform for `@Option` that says why it refuses something.
-    static func parser() -> @Sendable (String) throws -> DurationArgument {
-        { try parse($0) }
+    ///
+    /// - Parameter shortest: the shortest time that is allowed.
+    static func parser(from shortest: Duration = .zero) -> @Sendable (String) throws -> DurationArgument {
+        { text in
+            let argument = try parse(text)
+            guard argument.duration >= shortest else {
+                throw ValidationError("The shortest time is \(DurationArgument(shortest)).")
+            }
+            return argument
+        }
     }
 
     /// The shortest form that reads back as the same.

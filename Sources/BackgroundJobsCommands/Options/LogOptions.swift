@@ -6,7 +6,10 @@ struct LogOptions: ParsableArguments {
     @Option(
         name: .customLong("log-level"),
         help: ArgumentHelp(
-            "The least level that is logged: trace, debug, info, notice, warning, error or critical.",
+            """
+            The least level that is logged: trace, debug, info, notice, warning, error or critical. (default: info; bg-cli: \
+            critical)
+            """,
             valueName: "level"
         ),
         transform: Self.parse
@@ -15,7 +18,10 @@ struct LogOptions: ParsableArguments {
 
     @Option(
         name: .customLong("log-format"),
-        help: "How: text for people, json for programs; one line an event in both.",
+        help: ArgumentHelp(
+            "How: text for people, json for programs; one line an event in both.",
+            valueName: "format"
+        )
     )
     var format: LogFormat = .text
 

@@ -47,7 +47,10 @@ struct RedisCommandOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long connecting to Redis may take, the handshake included; enqueuing waits as long for a Redis that is away.",
+            """
+            How long connecting to Redis may take, the handshake included; bg-cli waits as long for a Redis that is away. \
+            (default: 5s)
+            """,
             valueName: "time"
         ),
         transform: DurationArgument.parser()

@@ -10,11 +10,11 @@ struct WatcherCommand: AsyncParsableCommand {
         discussion: """
             Run at least one beside your workers; any number of them may run, on any host. Example:
 
-              bg-watcher --interval 1
+              bg-watcher --interval 1s
 
-            Durations are 500ms, 5s, 5m, 2h, 1d or seconds. What is kept is an age and a number a queue, as 24h,100000, where
-            either may be all or 0; of several watchers the strictest wins. Exit status: 0 stopped, 64 usage, 69 no suitable
-            Redis, 77 not permitted.
+            Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds. What is kept is an age and a number a queue, as \
+            24h,100000, where either may be all or 0; of several watchers the strictest wins. Exit status: 0 stopped, 64 \
+            usage, 69 no suitable Redis, 77 not permitted.
             """,
         version: ProgramVersion.current
     )
@@ -23,45 +23,78 @@ struct WatcherCommand: AsyncParsableCommand {
     @OptionGroup(title: "Log") var log: LogOptions
 
     @Option(
-        help: "How often to look, in seconds; the bound on everything that is not due at a known time.",
+        help: ArgumentHelp(
+            "How often to look; the bound on everything that is not due at a known time. (default: 1s)",
+            valueName: "time"
+        ),
         transform: DurationArgument.parser()
     )
     var interval = DurationArgument(.seconds(1))
 
-    @Option(name: .shortAndLong, help: "Queues, with commas between (default: all that are known).")
+    @Option(name: .shortAndLong, help: "Queues, with commas between. (default: all that are known)")
     var queues: String?
 
-    @Option(help: "The name in lists of watchers (default: the host's name).")
+    @Option(help: "The name in lists of watchers. (default: the host's name)")
     var name: String?
 
     @Option(
-        help: "The silence after which a worker is cut off; as the workers are told.",
+        help: ArgumentHelp(
+            "The silence after which a worker is cut off; as the workers are told. (default: 30s)",
+            valueName: "time"
+        ),
         transform: DurationArgument.parser()
     )
     var deadAfter = DurationArgument(.seconds(30))
 
-    @Option(help: "How often the workers show that they live.", transform: DurationArgument.parser())
+    @Option(
+        help: ArgumentHelp("How often the workers show that they live. (default: 5s)", valueName: "time"),
+        transform: DurationArgument.parser()
+    )
     var heartbeat = DurationArgument(.seconds(5))
 
     @Option(
-        help: "How long nobody is judged after anything that makes the living look dead.",
+        help: ArgumentHelp(
+            "How long nobody is judged after anything that makes the living look dead. (default: 6s)",
+            valueName: "time"
+        ),
         transform: DurationArgument.parser()
     )
     var grace = DurationArgument(.seconds(6))
 
-    @Option(help: "How far apart the two looks are that find a worker gone.", transform: DurationArgument.parser())
+    @Option(
+        help: ArgumentHelp(
+            "How far apart the two looks are that find a worker gone. (default: 500ms)",
+            valueName: "time"
+        ),
+        transform: DurationArgument.parser()
+    )
     var secondLook = DurationArgument(.milliseconds(500))
 
-    @Option(help: "What to keep of completed attempts.", transform: RetentionArgument.parse)
+    @Option(
+        help: ArgumentHelp("What to keep of completed attempts. (default: 1d,100000)", valueName: "age,number"),
+        transform: RetentionArgument.parse
+    )
     var keepCompleted = RetentionArgument(Retention(age: .seconds(86_400), count: 100_000))
 
-    @Option(help: "What to keep of failed attempts.", transform: RetentionArgument.parse)
+    @Option(
+        help: ArgumentHelp("What to keep of failed attempts. (default: 7d,100000)", valueName: "age,number"),
+        transform: RetentionArgument.parse
+    )
     var keepFailed = RetentionArgument(Retention(age: .seconds(7 * 86_400), count: 100_000))
 
-    @Option(help: "What to keep of attempts that ended otherwise.", transform: RetentionArgument.parse)
+    @Option(
+        help: ArgumentHelp(
+            "What to keep of attempts that ended otherwise. (default: 7d,100000)",
+            valueName: "age,number"
+        ),
+        transform: RetentionArgument.parse
+    )
     var keepEnded = RetentionArgument(Retention(age: .seconds(7 * 86_400), count: 100_000))
 
-    @Option(help: "What to keep of dead jobs.", transform: RetentionArgument.parse)
+    @Option(
+        help: ArgumentHelp("What to keep of dead jobs. (default: 180d,10000)", valueName: "age,number"),
+        transform: RetentionArgument.parse
+    )
     var keepDead = RetentionArgument(Retention(age: .seconds(180 * 86_400), count: 10_000))
 
     @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
@@ -69,10 +102,10 @@ struct WatcherCommand: AsyncParsableCommand {
 
     mutating func validate() throws {
         guard interval.duration >= .milliseconds(10) else {
-            throw ValidationError("--interval is at least 0.01 seconds.")
+            throw ValidationError("--interval is at least 10ms.")
         }
         guard heartbeat.duration >= .milliseconds(10) else {
-            throw ValidationError("--heartbeat is at least 0.01 seconds.")
+            throw ValidationError("--heartbeat is at least 10ms.")
         }
         guard deadAfter.duration >= heartbeat.duration * 3 else {
             throw ValidationError("--dead-after is at least three times --heartbeat.")

@@ -12,15 +12,19 @@ struct WorkerCommand: AsyncParsableCommand {
         commandName: "bg-worker",
         abstract: "Runs background jobs.",
         discussion: """
-            Compiled Swift can't load a job by its name: your own worker program is this command with your jobs registered
-            (README, "Thirty seconds of it"). The bg-worker that is shipped runs handler programs or the demo jobs:
+            Compiled Swift can't load a job by its name: your own worker program is this command with your jobs \
+            registered (README, "Thirty seconds of it"). The bg-worker that is shipped runs handler programs or the demo \
+            jobs:
 
               bg-worker --queues high,low --handlers ./handlers
               bg-worker --queues high:5,low:1 --demo
 
-            SIGTERM or Ctrl-C: claims no more, waits for the running jobs, gives back what has not ended by then. A second
-            one does the last step at once. SIGTSTP: claims no more and goes on. Exit status: 0 stopped or drained, 64 usage,
-            69 no suitable Redis, 75 it can't work any more and is to be started again, 77 not permitted.
+            Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds.
+
+            SIGTERM or Ctrl-C: claims no more, waits for the running jobs, gives back what has not ended by then. A \
+            second one does the last step at once. SIGTSTP: claims no more and goes on. Exit status: 0 stopped or \
+            drained, 64 usage, 69 no suitable Redis, 75 it can't work any more and is to be started again, 77 not \
+            permitted.
             """,
         version: ProgramVersion.current
     )
@@ -31,23 +35,44 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "Queues: high,low in strict order, or high:5,low:1 by weight.")
     var queues = "default"
 
-    @Option(name: .shortAndLong, help: "How many jobs to run at once.")
+    @Option(name: .shortAndLong, help: ArgumentHelp("How many jobs to run at once, 1 to 100000.", valueName: "n"))
     var fibers = 100
 
-    @Option(help: "The name in lists of workers (default: the host's name).")
+    @Option(help: "The name in lists of workers. (default: the host's name)")
     var name: String?
 
-    @Option(help: "How long a graceful stop waits for running jobs, in seconds.", transform: DurationArgument.parser())
+    @Option(
+        help: ArgumentHelp("How long a graceful stop waits for running jobs. (default: 25s)", valueName: "time"),
+        transform: DurationArgument.parser()
+    )
     var timeout = DurationArgument(.seconds(25))
 
-    @Option(help: "How often to show Redis that the worker lives, in seconds.", transform: DurationArgument.parser())
+    @Option(
+        help: ArgumentHelp("How often to show Redis that the worker lives. (default: 5s)", valueName: "time"),
+        transform: DurationArgument.parser()
+    )
     var heartbeat = DurationArgument(.seconds(5))
 
     @Option(
-        help: "The silence after which watchers take this worker for dead; also its command time-out.",
+        help: ArgumentHelp(
+            "The silence after which watchers take this worker for dead; also its command time-out. (default: 30s)",
+            valueName: "time"
+        ),
         transform: DurationArgument.parser()
     )
     var deadAfter = DurationArgument(.seconds(30))
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            What becomes of jobs that don't say so themselves when their worker vanishes: at-least-once runs them again, \
+            at-most-once does not. (default: at-least-once)
+            """,
+            valueName: "mode"
+        ),
+        transform: NamedValue.parse
+    )
+    var mode: Delivery?
 
     @Flag(help: "Run a watcher in this process as well.")
     var withWatcher = false
@@ -58,7 +83,12 @@ struct WorkerCommand: AsyncParsableCommand {
     @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
     var allowEviction = false
 
-    @Option(help: "Run each executable file in this folder as the handler of the class of its name.")
+    @Option(
+        help: ArgumentHelp(
+            "Run each executable file in this folder as the handler of the class of its name.",
+            valueName: "folder"
+        )
+    )
     var handlers: String?
 
     @Flag(help: "Run the demo jobs: Noop, Nap {\"sleep\":1}, Echo, Fail {\"message\":\"…\"}.")
@@ -69,7 +99,7 @@ struct WorkerCommand: AsyncParsableCommand {
             throw ValidationError("--fibers is \(fibers); it must lie in 1 to 100000.")
         }
         guard heartbeat.duration >= .milliseconds(10) else {
-            throw ValidationError("--heartbeat is at least 0.01 seconds.")
+            throw ValidationError("--heartbeat is at least 10ms.")
         }
         guard deadAfter.duration >= heartbeat.duration * 3 else {
             throw ValidationError("--dead-after is at least three times --heartbeat.")
@@ -93,6 +123,7 @@ struct WorkerCommand: AsyncParsableCommand {
             gracePeriod: timeout.duration,
             heartbeat: heartbeat.duration,
             deadAfter: deadAfter.duration,
+            delivery: mode ?? .atLeastOnce,
             endsWhenEmpty: drain,
             allowsEviction: allowEviction
         )

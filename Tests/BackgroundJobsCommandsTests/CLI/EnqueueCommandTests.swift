@@ -26,14 +26,6 @@ import Testing
         #expect { try EnqueueCommand.parse(arguments) } throws: { EnqueueCommand.exitCode(for: $0).rawValue == 64 }
     }
 
-    @Test(arguments: BackgroundCLI.configuration.subcommands.map { $0._commandName })
-    func everyHelpHasAnExample(name: String) throws {
-        let help = BackgroundCLI.helpMessage(for: try #require(Self.command(name)), columns: 100)
-        #expect(help.contains("bg-cli \(name) "))
-        #expect(help.contains("Example"))
-        #expect(help.contains("--redis") && help.contains("--namespace"))
-    }
-
     @Test func watchRefusesWhatIsNoTime() throws {
         #expect(try StatusCommand.parse(["--watch"]).watch?.duration == .seconds(1))
         #expect(try StatusCommand.parse(["--watch=3"]).watch?.duration == .seconds(3))
@@ -41,10 +33,6 @@ import Testing
         for text in ["--watch=x", "--watch=5y", "--watch=0"] {
             #expect { try StatusCommand.parse([text]) } throws: { StatusCommand.exitCode(for: $0).rawValue == 64 }
         }
-    }
-
-    private static func command(_ name: String) -> (any ParsableCommand.Type)? {
-        BackgroundCLI.configuration.subcommands.first { $0._commandName == name }
     }
 }
 
@@ -85,12 +73,13 @@ import Testing
 }
 
 @Suite struct ProgressBarTests {
+    private func text(_ done: Int, _ total: Int?, _ count: Int, _ elapsed: Duration) -> String {
+        ProgressBar.text(done: done, total: total, count: count, unit: "jobs", elapsed: elapsed)
+    }
+
     @Test func showsHowFarItIs() {
-        #expect(
-            ProgressBar.text(done: 50, total: 100, jobs: 500, elapsed: .seconds(2))
-                == "[###############...............]  50%  500 jobs  250/s"
-        )
-        #expect(ProgressBar.text(done: 5, total: nil, jobs: 500, elapsed: .zero) == "500 jobs")
-        #expect(ProgressBar.text(done: 200, total: 100, jobs: 1, elapsed: .zero).hasSuffix("] 100%  1 jobs"))
+        #expect(text(50, 100, 500, .seconds(2)) == "[###############...............]  50%  500 jobs  250/s")
+        #expect(text(5, nil, 500, .zero) == "500 jobs")
+        #expect(text(200, 100, 1, .zero).hasSuffix("] 100%  1 jobs"))
     }
 }

@@ -57,6 +57,34 @@ import Testing
         )
     }
 
+    @Test(arguments: [
+        ("ret", "0", "retries       0"), ("bck", "exponential", "backoff       exponential"),
+        ("bck", "fixed:5000", "backoff       fixed, 5s"),
+        ("bck", "linear:500", "backoff       linear, 500ms more each time"),
+        ("bck", "list:1000,60000", "backoff       1s, 1m"), ("bck", "never", "backoff       never"),
+        ("rfr", "3600000", "retried for   1h"), ("rqu", "slow", "retry queue   slow"),
+        ("tmo", "30000", "time limit    30s"),
+        ("exp", "1545907090000", "expires       2018-12-27T10:38:10.000Z"),
+        ("dlv", "amo", "delivery      at-most-once"),
+        ("dlv", "alo", "delivery      at-least-once"), ("dlv", "?", "delivery      ?"),
+        ("crm", "all", "crash retries all"),
+        ("crw", "0", "crash window  for ever"), ("crw", "259200000", "crash window  3d"),
+        ("unq", "0a1b", "unique        0a1b"),
+        ("ori", "j0", "copy of       j0"), ("ret", "many", "(ret)         many"),
+        ("cnl", "1", "state         unknown, to be cancelled"),
+    ])
+    func showsOptionsInWords(field: String, value: String, line: String) {
+        let job = JobRecord(id: "j", fields(["que": "q", field: value]))
+        let text = JobText.text(JobHistory(job: job, attempts: [], hasEarlierAttempts: false))
+        #expect(text.split(separator: "\n").contains("  \(line)"), "\(text)")
+    }
+
+    @Test func showsUntilWhenItIsUnique() {
+        let job = JobRecord(id: "j", fields(["que": "q", "unq": "0a1b", "unu": "started"]))
+        let text = JobText.text(JobHistory(job: job, attempts: [], hasEarlierAttempts: false))
+        #expect(text.hasSuffix("  unique        0a1b, until it starts\n"))
+    }
+
     @Test func jsonIsJSONAndHarmless() throws {
         let json = try JSONOutput.text(history)
         let object = try #require(

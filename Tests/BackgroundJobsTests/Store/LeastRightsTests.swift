@@ -51,6 +51,8 @@ struct LeastRightsTests {
         watcher.stop()
         try await watching
         await manager.close()
+        // Without a watcher, which would end the attempts of a worker that is none.
+        try await system.operate()
 
         // Redis notes every refusal, those within scripts too.
         let refused = try await system.server.command("ACL", "LOG").array ?? []
@@ -227,6 +229,34 @@ struct LeastRightsTests {
         await system.server.stop()
     }
 
+    @Test("are all needed by an operator")
+    func aRightOfAnOperator() async throws {
+        let system = try await System.start()
+        let rules = try #require(system.users["bg-operator"])
+        for right in ["none"] + rules.filter({ $0.hasPrefix("+") }).map({ String($0.dropFirst()) }) {
+            if Self.unnoticed.contains(right) { continue }
+            _ = try await system.server.command("FLUSHALL")
+            _ = try await system.server.command(
+                ["ACL", "SETUSER", "bg-operator", "reset"] + rules.filter { $0 != "+\(right)" }
+            )
+            _ = try await system.server.command("ACL", "LOG", "RESET")
+            let failure: (any Error)?
+            do {
+                try await system.operate()
+                failure = nil
+            } catch {
+                failure = error
+            }
+            // A script may go on without what it was refused, but Redis has noted it.
+            let refused = try await system.server.command("ACL", "LOG").array ?? []
+            #expect(
+                (failure == nil && refused.isEmpty) == (right == "none"),
+                "without \(right): \(refused) \(failure as Any)"
+            )
+        }
+        await system.server.stop()
+    }
+
     @Test(
         "can't be denied a kind of key without noticing",
         arguments: ["attempts", "processing", "failed", "stats", "queues"]
@@ -322,6 +352,68 @@ private struct System: Sendable {
             redis: redis("bg-watcher"),
             logger: quiet
         )
+    }
+
+    /// All that an operator does with `bg-cli`.
+    func operate() async throws {
+        let (jobs, attempts) = ("bg:jobs:", "bg:attempts:")
+        for id in ["o1", "o2", "o3", "o4"] {
+            _ = try await server.command("HSET", jobs + id, "que", "o", "cls", "Nap", "las", "a-\(id)", "end", "Dead")
+            _ = try await server.command("HSET", attempts + "a-\(id)", "job", id, "que", "o", "fin", "1", "err", "E")
+            _ = try await server.command("ZADD", "bg:dead:o", time, id)
+            _ = try await server.command("ZADD", "bg:failed:o", time, "a-\(id)")
+        }
+        _ = try await server.command("HSET", jobs + "o5", "que", "o", "cls", "Nap", "las", "a-o5")
+        _ = try await server.command(
+            "HSET",
+            attempts + "a-o5",
+            "job",
+            "o5",
+            "que",
+            "o",
+            "nod",
+            "n-1-00000000",
+            "wrk",
+            "1"
+        )
+        _ = try await server.command("SADD", "bg:processing:o", "a-o5")
+        _ = try await server.command("RPUSH", "bg:ready:o", "o6")
+        _ = try await server.command("HSET", jobs + "o6", "que", "o", "cls", "Nap")
+        _ = try await server.command("SADD", "bg:queues", "o")
+
+        try await withManager(redis: redis("bg-operator")) { manager in
+            let lock = JobOptions(unique: .unique(for: .seconds(600), by: .key("k"), duplicate: .replace))
+            try await manager.enqueue("Nap", queue: "o")
+            try await manager.enqueue("Nap", queue: "o", id: "chosen-o")
+            let first = try await manager.enqueue("Nap", in: .seconds(600), queue: "o", options: lock)
+            let second = try await manager.enqueue("Nap", in: .seconds(900), queue: "o", options: lock)
+            #expect(second.isDuplicate && second.id == first.id)
+            _ = try await manager.dequeue(first.id)
+        }
+        let inspector = try Inspector(redis: redis("bg-operator"), logger: quiet)
+        do {
+            try await operate(inspector)
+        } catch {
+            await inspector.close()
+            throw error
+        }
+        await inspector.close()
+        _ = try await server.command("SREM", "bg:processing:o", "a-o5")
+        _ = try await server.command("SREM", "bg:queues", "o")
+    }
+
+    private func operate(_ inspector: Inspector) async throws {
+        _ = try await (inspector.status(), inspector.workers(), inspector.job("o1"), inspector.attempt("a-o1"))
+        for list in JobList.allCases { _ = try await inspector.jobs(in: list, queue: "o") }
+        #expect(try await inspector.cancel("o5") == .told)
+        #expect(try await inspector.cancel("o6") == .cancelled)
+        #expect(try await inspector.retry(["o1", "o6"]) == [.queued, .queued])
+        try await inspector.copy("o2", arguments: "{}")
+        let filter = JobFilter(className: "N*", error: "E")
+        #expect(try await inspector.delete(["a-o1", "o2"], from: .failed) == [.deleted, .missing])
+        #expect(try await inspector.delete(["o2"], from: .dead) == [.deleted])
+        #expect(try await inspector.retryAll(in: .failed, queue: "o", matching: filter).done == 2)
+        #expect(try await inspector.deleteAll(queue: "o", matching: filter).done == 0)
     }
 
     /// Why a program does not start as this user; nil if it does.

@@ -1,0 +1,91 @@
+import ArgumentParser
+import BackgroundJobs
+
+/// Carries out what a ``Selection`` asks for, and says what became of it: a line for each ID, or how many it was of all.
+struct Steering {
+    let inspector: Inspector
+    let list: JobList
+    let selection: Selection
+
+    /// - Returns: whether all that was named by ID could be done, and nothing was damaged.
+    func retry() async throws -> Bool {
+        guard !selection.all else { return try await retryAll() }
+        let verdicts =
+            list == .failed
+            ? try await inspector.retry(attempts: selection.ids) : try await inspector.retry(selection.ids)
+        for (id, verdict) in zip(selection.ids, verdicts) {
+            try StandardStream.output.write("\(id) \(Self.word(verdict))\n")
+            if case .damaged(let sentence) = verdict { note(sentence) }
+        }
+        return verdicts.allSatisfy { [.queued, .waiting, .running].contains($0) }
+    }
+
+    /// - Returns: whether all that was named by ID could be done.
+    func delete() async throws -> Bool {
+        guard !selection.all else {
+            try await deleteAll()
+            return true
+        }
+        let verdicts = try await inspector.delete(selection.ids, from: list, queue: selection.queue)
+        for (id, verdict) in zip(selection.ids, verdicts) {
+            try StandardStream.output.write("\(id) \(verdict.rawValue)\n")
+        }
+        return verdicts.allSatisfy { $0 == .deleted }
+    }
+
+    private func retryAll() async throws -> Bool {
+        let result = try await inSteps("queued again", "jobs") { queue, filter, progress in
+            try await inspector.retryAll(in: list, queue: queue, matching: filter, progress: progress)
+        }
+        if result.left > 0 {
+            note("\(result.left) were left as they are: they wait or run already, or can't be run again.")
+        }
+        for problem in result.problems { note(problem) }
+        return result.problems.isEmpty
+    }
+
+    private func deleteAll() async throws {
+        let result = try await inSteps("deleted", list == .dead ? "jobs" : "attempts") { queue, filter, progress in
+            try await inspector.deleteAll(in: list, queue: queue, matching: filter, progress: progress)
+        }
+        if result.left > 0, list != .dead {
+            note("\(result.left) stay: the last attempts of dead jobs go with these (bg-cli dead delete).")
+        }
+    }
+
+    private func inSteps(
+        _ outcome: String,
+        _ unit: String,
+        _ run: (String, JobFilter, (BulkProgress) -> Void) async throws -> BulkProgress
+    ) async throws -> BulkProgress {
+        var bar: ProgressBar?
+        var last: BulkProgress?
+        defer { bar?.end() }
+        do {
+            let result = try await run(selection.queue ?? "", selection.filter.filter) { progress in
+                if bar == nil { bar = ProgressBar(total: progress.total, unit: unit) }
+                if progress.seen < progress.total { bar?.show(done: progress.seen, count: progress.done) }
+                last = progress
+            }
+            bar?.end()
+            bar = nil
+            try StandardStream.output.write("\(result.done) \(outcome)\n")
+            return result
+        } catch {
+            let failure = CommandFailure(error)
+            guard let last, let message = failure.message else { throw failure }
+            throw CommandFailure(code: failure.code, message: "\(message) It stopped; \(last.done) \(outcome).")
+        }
+    }
+
+    private static func word(_ verdict: Retried) -> String {
+        switch verdict {
+        case .queued: "queued"
+        case .waiting: "waiting"
+        case .running: "running"
+        case .ended: "ended"
+        case .missing: "missing"
+        case .damaged: "damaged"
+        }
+    }
+}
