@@ -272,7 +272,11 @@ public final class Manager: Sendable {
         do {
             for job in jobs {
                 let job = try job.get()
-                if chunk.count == Self.chunkCount || !chunk.isEmpty && bytes + job.arguments.count > Self.chunkBytes {
+                // One that needs a lock is a step of its own.
+                let isAlone = job.lock != nil || chunk.last?.lock != nil
+                if !chunk.isEmpty && isAlone || chunk.count == Self.chunkCount
+                    || !chunk.isEmpty && bytes + job.arguments.count > Self.chunkBytes
+                {
                     handles += try await enqueue(chunk)
                     chunk.removeAll(keepingCapacity: true)
                     bytes = 0

@@ -41,7 +41,11 @@ package struct HandlerRunner: Sendable {
 
     private func execute(_ program: String, _ call: HandlerCall) async throws -> GuardedProcess.Outcome {
         do {
-            return try await process.run(program, environment: environment.environment(for: call), input: call.arguments)
+            return try await process.run(
+                program,
+                environment: environment.environment(for: call),
+                input: call.arguments
+            )
         } catch let error as SubprocessError {
             throw Self.failure(program, error)
         }

@@ -86,8 +86,9 @@ struct JobOptionsTests {
         jobs.register("Fails", options: JobOptions(retries: 1, backoff: .fixed(.zero)), raw: { _, _ in throw Broken() })
         try await OptionStage.with(jobs) { stage in
             let keys = stage.records.keys
-            for (index, value) in ["", "x", "-1", "1e400", "9999999999999999999999", "9223372036854775807", "NaN", "0x10", "1.5"].enumerated()
-            {
+            for (index, value) in [
+                "", "x", "-1", "1e400", "9999999999999999999999", "9223372036854775807", "NaN", "0x10", "1.5",
+            ].enumerated() {
                 let id = "j\(index)"
                 let fields = ["ret", "bck", "rfr", "rqu", "tmo", "exp", "dlv", "crm", "crw", "unq", "ers"]
                     .filter { !($0 == "rqu" && value != "") && $0 != "exp" }
