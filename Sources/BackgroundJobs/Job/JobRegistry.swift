@@ -12,6 +12,8 @@ public struct JobRegistry: Sendable {
         var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
         var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
         var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
+        /// What it may take beyond `killAfter` to end when it is cancelled.
+        var unwinding = Duration.zero
     }
 
     package private(set) var entries: [String: Entry] = [:]
@@ -68,6 +70,11 @@ public struct JobRegistry: Sendable {
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
         add(name, Entry(options: options, handler: handler))
+    }
+
+    /// Registers a handler program: one that is cancelled is killed after a while, and then it has to be cleared away.
+    package mutating func register(_ name: String, program handler: @escaping Handler) {
+        add(name, Entry(options: JobOptions(), handler: handler, unwinding: .seconds(5)))
     }
 
     private mutating func add(_ name: String, _ entry: Entry) {

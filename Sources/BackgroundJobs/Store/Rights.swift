@@ -14,7 +14,8 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
-                ["SSCAN", key.processing, "0"],
+                ["BLPOP", keys.cancel(nobody), "0.001"],
+                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],

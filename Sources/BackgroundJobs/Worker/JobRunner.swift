@@ -88,8 +88,8 @@ struct JobRunner: Sendable {
         return Attempt(job, entry, options, context)
     }
 
-    /// Runs an attempt to its end, hooks included.
-    func run(_ attempt: Attempt) async -> Ending {
+    /// Runs an attempt's job; returns what it threw.
+    func perform(_ attempt: Attempt) async -> (any Error)? {
         do {
             guard attempt.job.className != nil else {
                 throw Unrunnable(
@@ -104,26 +104,47 @@ struct JobRunner: Sendable {
                 )
             }
             try await entry.handler(attempt.job.arguments, attempt.context)
-            return .completed
+            return nil
         } catch {
-            switch attempt.context.cancellation {
-            case .cancelled:
-                return .cancelled(message: error is CancellationError ? "" : FailureText.of(error).message)
-            case .shutdown, .lost:
-                return .shutdown
-            case .timeout:
-                return await settle(attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
-            case nil:
-                return await settle(attempt, error)
-            }
+            return error
         }
     }
 
-    /// What becomes of an attempt that failed with this error; its hooks are called.
-    func settle(_ attempt: Attempt, _ error: any Error) async -> Ending {
+    /// How an attempt ends, and what its hooks are to be told, if anything.
+    struct Settlement: Sendable {
+        var ending: Ending
+        var failure: JobFailure?
+    }
+
+    /// What becomes of an attempt whose job threw this, by why its task was cancelled if it was. Calls rules of the job, but
+    /// not its hooks.
+    func settlement(of attempt: Attempt, _ error: any Error) -> Settlement {
+        switch attempt.context.cancellation {
+        case .cancelled:
+            Settlement(ending: .cancelled(message: error is CancellationError ? "" : FailureText.of(error).message))
+        case .shutdown, .lost:
+            Settlement(ending: .shutdown)
+        case .timeout:
+            failure(of: attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
+        case nil:
+            failure(of: attempt, error)
+        }
+    }
+
+    /// Calls the hooks of the job.
+    func tell(_ attempt: Attempt, of settlement: Settlement) async {
+        guard let failure = settlement.failure else { return }
+        await attempt.entry?.onFailure(failure)
+        if case .dead = settlement.ending { await attempt.entry?.onDeath(failure) }
+    }
+
+    /// What becomes of an attempt that failed with this error.
+    private func failure(of attempt: Attempt, _ error: any Error) -> Settlement {
         let outcome = error as? JobOutcome ?? attempt.entry?.outcome(error)
         let (name, message) = FailureText.of(error)
-        if case .snooze(let time)? = outcome?.kind { return .snoozed(after: Self.milliseconds(time)) }
+        if case .snooze(let time)? = outcome?.kind {
+            return Settlement(ending: .snoozed(after: Self.milliseconds(time)))
+        }
         let delay = outcome == nil ? retryDelay(attempt, error) : nil
         let failure = JobFailure(
             context: attempt.context,
@@ -132,21 +153,22 @@ struct JobRunner: Sendable {
             failures: attempt.failures,
             retryDelay: delay
         )
-        await attempt.entry?.onFailure(failure)
-        if let delay {
-            return .retried(
-                error: name,
-                message: message,
-                after: Self.milliseconds(delay),
-                queue: attempt.options.retryQueue
-            )
-        }
-        if case .discard(let reason)? = outcome?.kind {
-            return .discarded(error: name, message: Self.message(message, reason))
-        }
-        await attempt.entry?.onDeath(failure)
-        if case .dead(let reason)? = outcome?.kind { return .dead(error: name, message: Self.message(message, reason)) }
-        return .dead(error: name, message: message)
+        let ending: Ending =
+            if let delay {
+                .retried(
+                    error: name,
+                    message: message,
+                    after: Self.milliseconds(delay),
+                    queue: attempt.options.retryQueue
+                )
+            } else {
+                switch outcome?.kind {
+                case .discard(let reason): .discarded(error: name, message: Self.message(message, reason))
+                case .dead(let reason): .dead(error: name, message: Self.message(message, reason))
+                case .snooze, nil: .dead(error: name, message: message)
+                }
+            }
+        return Settlement(ending: ending, failure: failure)
     }
 
     /// How long the next attempt waits; nil if there is none.
@@ -165,7 +187,8 @@ struct JobRunner: Sendable {
     /// The error's message with the reason that a rule gave.
     private static func message(_ message: String, _ reason: String) -> String {
         if reason.isEmpty || reason == message { return message }
-        return FailureText.printable(message.isEmpty ? reason : "\(message) (\(reason))", limit: FailureText.messageLimit)
+        let both = message.isEmpty ? reason : "\(message) (\(reason))"
+        return FailureText.printable(both, limit: FailureText.messageLimit)
     }
 }
 

@@ -18,9 +18,10 @@ struct WorkerCommand: AsyncParsableCommand {
               bg-worker --queues high,low --handlers ./handlers
               bg-worker --queues high:5,low:1 --demo
 
-            SIGTERM or Ctrl-C: claims no more, waits for the running jobs, gives back what has not ended by then. A second
-            one does the last step at once. SIGTSTP: claims no more and goes on. Exit status: 0 stopped or drained, 64 usage,
-            69 no suitable Redis, 75 it can't work any more and is to be started again, 77 not permitted.
+            SIGTERM or Ctrl-C: claims no more, waits for the running jobs (--timeout), cancels them, and gives back what has not
+            ended by then (--kill-after). A second one does the last two steps at once. SIGTSTP: claims no more and goes
+            on. Exit status: 0 stopped or drained, 64 usage, 69 no suitable Redis, 75 it can't work any more since jobs that
+            ignore their cancellation hold every thread, and is to be started again, 77 not permitted.
             """,
         version: ProgramVersion.current
     )
@@ -39,6 +40,15 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(help: "How long a graceful stop waits for running jobs, in seconds.", transform: DurationArgument.parser())
     var timeout = DurationArgument(.seconds(25))
+
+    @Option(
+        help: """
+            What a job has to end when it was cancelled, at its time limit or by somebody or at a stop; then it is abandoned. A \
+            handler program has it between SIGTERM and SIGKILL. In seconds.
+            """,
+        transform: DurationArgument.parser()
+    )
+    var killAfter = DurationArgument(.seconds(10))
 
     @Option(help: "How often to show Redis that the worker lives, in seconds.", transform: DurationArgument.parser())
     var heartbeat = DurationArgument(.seconds(5))
@@ -93,6 +103,7 @@ struct WorkerCommand: AsyncParsableCommand {
             gracePeriod: timeout.duration,
             heartbeat: heartbeat.duration,
             deadAfter: deadAfter.duration,
+            killAfter: killAfter.duration,
             endsWhenEmpty: drain,
             allowsEviction: allowEviction
         )

@@ -45,7 +45,12 @@ extension WorkerCommand {
         let directory = try Self.directory(path)
         for skipped in directory.skipped { logger.notice("Not a handler: \(skipped.name): \(skipped.reason)") }
         try await Guardian.with(logger: logger) { [self, jobs] guardian in
-            let runner = HandlerRunner(directory: directory, node: "\(node)", guardian: guardian)
+            let runner = HandlerRunner(
+                directory: directory,
+                node: "\(node)",
+                guardian: guardian,
+                killAfter: options.killAfter
+            )
             let all = Self.adding(runner, for: directory, to: jobs)
             logger.info("Handlers: \(directory.classes.keys.sorted().joined(separator: ", "))")
             try await work(options, redis, node, all, logger)
@@ -65,7 +70,7 @@ extension WorkerCommand {
     {
         var jobs = jobs
         for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
-            jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
+            jobs.register(name, program: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
         }
         return jobs
     }
@@ -83,8 +88,12 @@ extension WorkerCommand {
         _ logger: Logger
     ) async throws {
         let worker = try Worker(options, redis: redis, node: node, jobs: jobs, logger: logger)
-        // A task that ignores its cancellation can't be waited for: its job has been given back, so the process may go.
-        worker.onStragglers = { Foundation.exit(0) }
+        // A task that ignores its cancellation can't be waited for: its attempt has ended, so the process may go.
+        worker.onStragglers = { stall in
+            let failure = stall.map { CommandFailure($0) }
+            if let message = failure?.message { LineQueue.error.add("Error: \(message)\n", as: .text) }
+            Foundation.exit(failure?.code ?? 0)
+        }
         let watcher =
             withWatcher
             ? try Watcher(
