@@ -18,6 +18,7 @@ package struct Keys: Sendable {
     package func ended(_ queue: String) -> String { "\(namespace):ended:\(queue)" }
     package func dead(_ queue: String) -> String { "\(namespace):dead:\(queue)" }
     package func statistics(_ queue: String) -> String { "\(namespace):stats:\(queue)" }
+    package func unique(_ digest: String) -> String { "\(namespace):unique:\(digest)" }
     package func cancel(_ node: String) -> String { "\(namespace):cancel:\(node)" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }

@@ -19,11 +19,11 @@ package struct Rights: Sendable {
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
-                ["HGET", key.attempt, "fin"], ["EXISTS", key.attempt], ["EXISTS", key.job],
+                ["HGETALL", key.job], ["HGET", key.attempt, "fin"], ["EXISTS", key.attempt], ["EXISTS", key.job],
                 ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
-                key.delete,
+                ["ZADD", key.scheduled, "0", "-"], key.delete,
             ]
         )
     }
@@ -58,7 +58,7 @@ package struct Rights: Sendable {
     private static func ending(_ key: ProbedKeys) -> [[String]] {
         [
             ["TYPE", key.failed], ["SREM", key.processing, ""], ["SISMEMBER", key.processing, "-"],
-            ["HMGET", key.attempt, "wrk"], ["HMGET", key.job, "que"],
+            ["HMGET", key.attempt, "wrk"], ["HMGET", key.job, "que"], ["HGET", key.job, "unq"], ["GET", key.unique],
             ["HSET", key.attempt, "err", "-"], ["HSET", key.job, "end", "-"], ["HSET", key.statistics, "bad", "0"],
             ["EXPIRE", key.statistics, "1"], ["ZADD", key.failed, "0", "-"], ["ZADD", key.dead, "0", "-"],
             ["LPUSH", key.ready, "-"], ["RPUSH", key.suspects, "-"],
@@ -69,7 +69,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics: String
+        statistics, unique: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -84,9 +84,13 @@ private struct ProbedKeys {
         ended = keys.ended(name)
         dead = keys.dead(name)
         statistics = keys.statistics(name)
+        unique = keys.unique(name)
     }
 
     var delete: [String] {
-        ["DEL", job, attempt, ready, suspects, processing, completed, failed, ended, dead, statistics]
+        [
+            "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
+            unique,
+        ]
     }
 }
