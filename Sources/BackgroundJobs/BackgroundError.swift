@@ -5,7 +5,8 @@ public struct BackgroundError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
-            case invalidArgument, jobNotFound, unavailable, refused, notPermitted, unknownFate, damaged, unsuitable
+            case invalidArgument, jobNotFound, unavailable, refused, notPermitted, unknownFate, damaged, unsuitable,
+                stalled
         }
         private let kind: Kind
 
@@ -25,6 +26,9 @@ public struct BackgroundError: Error, Sendable, CustomStringConvertible {
         public static let damaged = Code(kind: .damaged)
         /// This Redis, or its settings, can't be worked with.
         public static let unsuitable = Code(kind: .unsuitable)
+        /// A worker's jobs ignore their cancellation and hold as many threads as there are: its process is to be started
+        /// again.
+        public static let stalled = Code(kind: .stalled)
 
         /// The code's name.
         public var description: String { kind.rawValue }

@@ -95,7 +95,8 @@ import Testing
     @Test func countsWorkersAndWatchersOfItsNamespaceAndDatabase() async throws {
         try await withInspector { inspector, server in
             let names = [
-                "t-worker:my-host-7-0000000a:10:high,low", "t-worker:b-8-0000000b:5:low", "t-worker-wait:b-8-0000000b",
+                "t-worker:my-host-7-0000000a:10:high,low", "t-worker:b-8-0000000b:5:low", "t-worker:s-8-00000001:0:low",
+                "t-worker-wait:b-8-0000000b",
                 "t-watcher:w-9-0000000c", "other-worker:c-1-0000000d:3:high", "t-worker:broken",
             ]
             var clients: [RedisClient] = []
@@ -106,13 +107,14 @@ import Testing
 
             let status = try await inspector.status()
             #expect(status.queues.map(\.name) == ["high", "low"])
-            #expect(status.queues.map(\.workers) == [1, 2])
+            #expect(status.queues.map(\.workers) == [1, 3])
             #expect(status.queues.map(\.fibers) == [10, 15])
             #expect(status.watchers == 1)
             let workers = try await inspector.workers()
-            #expect(workers.map(\.node) == ["b-8-0000000b", "my-host-7-0000000a"])
-            #expect(workers.map(\.name) == ["b", "my-host"])
-            #expect(workers.map(\.busy) == [0, 1])
+            #expect(workers.map(\.node) == ["b-8-0000000b", "my-host-7-0000000a", "s-8-00000001"])
+            #expect(workers.map(\.name) == ["b", "my-host", "s"])
+            #expect(workers.map(\.busy) == [0, 1, 0])
+            #expect(workers.map(\.isStalled) == [false, false, true])
             #expect(workers[1].queues == ["high", "low"])
             #expect(workers[1].clientID == clients[0].session?.clientID)
             for client in clients { await client.close() }

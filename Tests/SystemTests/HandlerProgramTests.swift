@@ -10,7 +10,8 @@ extension SystemTests {
         /// A stage with a folder of handlers and a worker that runs them.
         private func withWorker(
             _ handlers: [String: String],
-            _ body: (Stage, Program, _ folder: String) async throws -> Void
+            _ arguments: String...,
+            body: (Stage, Program, _ folder: String) async throws -> Void
         ) async throws {
             let stage = try await Stage()
             let folder = stage.server.directory + "/handlers"
@@ -22,6 +23,7 @@ extension SystemTests {
             let worker = try Program(
                 "bg-worker",
                 ["--redis", stage.server.url, "--handlers", folder, "--heartbeat", "0.2", "--dead-after", "2"]
+                    + arguments
             )
             try await worker.logged("Working on")
             try await body(stage, worker, folder)
@@ -55,10 +57,12 @@ extension SystemTests {
         func failure() async throws {
             let script = "yes 'many lines' | head -c 10000 >&2; echo 'the end of it' >&2; exit 3"
             try await withWorker(["Fails": script, "Dies": "kill -9 $$"]) { stage, worker, _ in
-                var jobs: [String] = []
-                for name in ["Fails", "Dies", "Nobody"] {
-                    jobs.append(try await stage.manager.enqueue(name, options: JobOptions(retries: 0)).id)
-                }
+                let once = JobOptions(retries: 0)
+                let jobs = [
+                    try await stage.enqueue("Fails", options: once)[0],
+                    try await stage.enqueue("Dies", options: once)[0],
+                    try await stage.enqueue("Nobody", options: once)[0],
+                ]
                 try await eventually("all are dead") { Set(try await stage.records.dead()) == Set(jobs) }
                 let failed = try await stage.records.attempts(of: jobs[0])[0]
                 #expect(failed["err"] == "Exit 3")
@@ -110,6 +114,58 @@ extension SystemTests {
                     try await stage.records("LRANGE", stage.records.keys.ready("default"), "0", "-1").texts == [job]
                 )
                 #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Shutdown"])
+            }
+        }
+
+        /// Writes its process number, and ends when it is told to: at once, after a while, or not at all.
+        private static let handlers = [
+            "Listens": "trap 'exit 0' TERM; echo $$ > \"$0.pid\"; while :; do sleep 0.1; done",
+            "Tidies": """
+            trap 'sleep 1; echo done > "$0.tidied"; exit 0' TERM
+            echo $$ > "$0.pid"
+            while :; do sleep 0.1; done
+            """,
+            "Ignores": "trap '' TERM; echo $$ > \"$0.pid\"; while :; do sleep 0.1; done",
+        ]
+
+        @Test("are ended at their time limit, by force if need be", arguments: ["Listens", "Ignores"])
+        func timeLimit(name: String) async throws {
+            try await withWorker(Self.handlers, "--kill-after", "0.5") { stage, worker, folder in
+                let options = JobOptions(retries: 0, timeout: .seconds(1))
+                let job = try await stage.enqueue(name, options: options)[0]
+                let process = try #require(Int32(try await note("\(folder)/\(name).pid")))
+                try await eventually("it is dead") { try await stage.records.dead() == [job] }
+                #expect(!isAlive(process))
+                #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Timeout"])
+                #expect(worker.count(of: "Abandoned") == 0)
+                try await stage.checkSettled([job])
+            }
+        }
+
+        @Test("are ended when their job is cancelled", arguments: ["Listens", "Ignores"])
+        func cancelled(name: String) async throws {
+            try await withWorker(Self.handlers, "--kill-after", "0.5") { stage, worker, folder in
+                let job = try await stage.enqueue(name)[0]
+                let process = try #require(Int32(try await note("\(folder)/\(name).pid")))
+                #expect(try await stage.manager.cancel(job) == .told)
+                try await stage.drained()
+                #expect(!isAlive(process))
+                #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Cancelled"])
+                #expect(worker.count(of: "Abandoned") == 0)
+            }
+        }
+
+        @Test("have --kill-after to end when the worker stops")
+        func tidies() async throws {
+            try await withWorker(Self.handlers, "--timeout", "0.1", "--kill-after", "20") { stage, worker, folder in
+                let job = try await stage.enqueue("Tidies")[0]
+                _ = try await note(folder + "/Tidies.pid")
+                worker.signal(SIGTERM)
+                // Not after twenty seconds, but when the program has ended.
+                #expect(try await worker.exit(within: .seconds(15)) == .status(0))
+                #expect(try await note(folder + "/Tidies.tidied") == "done")
+                #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Shutdown"])
+                #expect(try await stage.records.ready() == 1)
             }
         }
 

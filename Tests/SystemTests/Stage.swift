@@ -79,10 +79,15 @@ final class Stage: Sendable {
     }
 
     /// Enqueues ledger jobs, many at a time; returns the acknowledged IDs.
-    func enqueue(_ className: String, _ arguments: String = "{}", count: Int = 1, queue: String = "default")
-        async throws -> [String]
-    {
-        try await manager.enqueue(className, contentsOf: repeatElement(arguments, count: count), queue: queue).map(\.id)
+    func enqueue(
+        _ className: String,
+        _ arguments: String = "{}",
+        count: Int = 1,
+        queue: String = "default",
+        options: JobOptions = JobOptions()
+    ) async throws -> [String] {
+        let all = repeatElement(arguments, count: count)
+        return try await manager.enqueue(className, contentsOf: all, queue: queue, options: options).map(\.id)
     }
 
     /// Waits until each of these jobs has ended once, in the ledger.

@@ -27,7 +27,7 @@ extension SystemTests {
         @Test("gives back what has not ended in time", arguments: ["Sleeping", "Blocking"])
         func givesBack(className: String) async throws {
             let stage = try await Stage()
-            let worker = try await stage.worker("--fibers", "1", "--timeout", "0.3")
+            let worker = try await stage.worker("--fibers", "1", "--timeout", "0.3", "--kill-after", "0.5")
             let job = try await stage.enqueue(className, #"{"ms":20000}"#)[0]
             try await eventually("it runs") { stage.ledger.started == 1 }
             let later = try await stage.enqueue("Instant")[0]

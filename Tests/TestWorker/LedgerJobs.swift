@@ -43,6 +43,14 @@ struct Spinning: LedgerJob {
     }
 }
 
+/// Holds its thread and the processor, until it is cancelled.
+struct Obeying: LedgerJob {
+    func work() async throws {
+        while !Task.isCancelled {}
+        throw CancellationError()
+    }
+}
+
 /// Holds its thread and ignores its cancellation.
 struct Blocking: LedgerJob {
     var ms: Double

@@ -8,6 +8,7 @@ import BackgroundJobsCommands
         jobs.register(Instant.self)
         jobs.register(Sleeping.self)
         jobs.register(Spinning.self)
+        jobs.register(Obeying.self)
         jobs.register(Blocking.self)
         jobs.register(Failing.self)
         jobs.register(Flaky.self)

@@ -16,7 +16,7 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
     public var name: String
     /// Live workers that serve it.
     public var workers = 0
-    /// The sum of their fibers.
+    /// The sum of their fibers; those that are stalled have none.
     public var fibers = 0
     /// Attempts that completed within the last second of the server's clock.
     public var jobsPerSecond = 0

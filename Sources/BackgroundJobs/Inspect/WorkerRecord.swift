@@ -6,8 +6,11 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
     public var name: String
     /// The Redis client ID of its command connection.
     public var clientID: Int64
-    /// How many jobs it runs at a time.
+    /// How many jobs it runs at a time; 0 while it is stalled.
     public var fibers: Int
+    /// Whether its jobs hold every thread of its process, so that it begins none: it claims nothing and looks after what it
+    /// has until one of them lets go.
+    public var isStalled: Bool { fibers == 0 }
     /// How many it runs now; nil where there are too many attempts to count them for this.
     public var busy: Int?
     /// The queues it serves, in its order of preference.
@@ -29,7 +32,7 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case node, name, clientID, fibers, busy, queues, idleSeconds, connectedSeconds
+        case node, name, clientID, fibers, isStalled, busy, queues, idleSeconds, connectedSeconds
     }
 
     /// Writes the record; lengths of time as seconds.
@@ -39,6 +42,7 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
         try container.encode(name, forKey: .name)
         try container.encode(clientID, forKey: .clientID)
         try container.encode(fibers, forKey: .fibers)
+        try container.encode(isStalled, forKey: .isStalled)
         try container.encodeIfPresent(busy, forKey: .busy)
         try container.encode(queues, forKey: .queues)
         try container.encode(idle.inSeconds, forKey: .idleSeconds)

@@ -38,7 +38,9 @@ public protocol Job: Codable, Sendable {
 
     /// Called after each attempt that failed, before its end is on record. Default: nothing.
     ///
-    /// Not called where nobody could: the worker vanished. What it does may happen twice, as with `perform`.
+    /// Not called where nobody could: the worker vanished, or its jobs hold every thread, so that an attempt over its time
+    /// limit can only be recorded. After a time limit it runs in a task of its own, which is not cancelled. What it does
+    /// may happen twice, as with `perform`.
     static func onFailure(_ failure: JobFailure) async
 
     /// Called after ``onFailure(_:)`` where that was the last attempt: the job is dead. Default: nothing.

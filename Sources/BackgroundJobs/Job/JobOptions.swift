@@ -19,7 +19,8 @@ public struct JobOptions: Sendable {
     public var crashWindow: Duration?
     /// Whether an attempt whose worker vanished is repeated. Default: ``Delivery/atLeastOnce``.
     public var delivery: Delivery?
-    /// How long an attempt may run. Default: no limit.
+    /// How long an attempt may run: then its task is cancelled, and one that ignores that is abandoned after
+    /// ``WorkerOptions/killAfter``. It fails with ``JobTimeout`` and is retried as any failure. Default: no limit.
     public var timeout: Duration?
     /// A job that has not begun so long after it was to run is dropped, with a record. Default: never.
     public var expires: Duration?

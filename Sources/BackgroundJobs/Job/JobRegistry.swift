@@ -12,9 +12,16 @@ public struct JobRegistry: Sendable {
         var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
         var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
         var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
+        /// Whether it is a program of its own.
+        var isProgram = false
+
+        /// What it may take beyond `killAfter` to end when it is cancelled: a program that is killed has to be cleared away.
+        var unwinding: Duration { isProgram ? .seconds(5) : .zero }
     }
 
     package private(set) var entries: [String: Entry] = [:]
+    /// How the last try of a suspect is run in a process of its own; nil: it runs beside the others.
+    package var isolation: Isolation?
 
     /// Makes an empty registry.
     public init() {}
@@ -68,6 +75,11 @@ public struct JobRegistry: Sendable {
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
         add(name, Entry(options: options, handler: handler))
+    }
+
+    /// Registers a handler program.
+    package mutating func register(_ name: String, program handler: @escaping Handler) {
+        add(name, Entry(options: JobOptions(), handler: handler, isProgram: true))
     }
 
     private mutating func add(_ name: String, _ entry: Entry) {

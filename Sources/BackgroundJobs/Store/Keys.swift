@@ -19,6 +19,7 @@ package struct Keys: Sendable {
     package func dead(_ queue: String) -> String { "\(namespace):dead:\(queue)" }
     package func statistics(_ queue: String) -> String { "\(namespace):stats:\(queue)" }
     package func lock(_ digest: String) -> String { "\(namespace):unique:\(digest)" }
+    package func cancel(_ node: String) -> String { "\(namespace):cancel:\(node)" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

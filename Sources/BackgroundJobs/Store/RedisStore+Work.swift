@@ -6,42 +6,34 @@ extension RedisStore {
         _ claim: Claim,
         as voucher: Voucher
     ) async throws(BackgroundError) -> Exchange {
-        let completed = finishes.indices.filter { finishes[$0].isPlain }
-        let others = finishes.indices.filter { !finishes[$0].isPlain }
-        let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
-        let classes = claim.wanted > 0 ? claim.defaults.classes : [:]
-        let count = 11 + 3 * completed.count + 9 * others.count + 4 * classes.count + claim.queues.count + offers
-        let reply = try await run(scripts.exchange, session: voucher.session, arguments: count) { pipeline in
-            pipeline.append(voucher.node)
-            pipeline.append(voucher.client)
-            pipeline.append(completed.count)
-            for index in completed {
-                pipeline.append(finishes[index].attempt)
-                pipeline.append(finishes[index].queue)
-                pipeline.append("\(finishes[index].milliseconds)")
-            }
-            pipeline.append(others.count)
-            for index in others { pipeline.append(finishes[index]) }
-            pipeline.append(claim.wanted)
-            pipeline.append(claim.bytes)
-            pipeline.append(claim.mayTakeSuspect ? 1 : 0)
-            pipeline.append(claim.defaults.delivery.code)
-            pipeline.append(classes.count)
-            for (name, rules) in classes {
-                pipeline.append(name)
-                pipeline.append(rules.delivery?.code ?? "")
-                pipeline.append(rules.crashRetries ?? "")
-                pipeline.append(rules.crashWindow.map { "\($0)" } ?? "")
-            }
-            pipeline.append(claim.queues.count)
-            for queue in claim.queues { pipeline.append(queue) }
-            pipeline.append(claim.wanted > 0 ? claim.reoffered.count : 0)
-            if claim.wanted > 0 {
-                for id in claim.reoffered { pipeline.append(id) }
-                for id in claim.offered { pipeline.append(id) }
-            }
+        let request = ExchangeRequest(finishes, claim, as: voucher)
+        let reply = try await run(scripts.exchange, session: voucher.session, arguments: request.argumentCount) {
+            request.append(to: &$0)
         }
-        return try Exchange(reply, order: completed + others)
+        return try Exchange(reply, order: request.order)
+    }
+
+    /// The same without a task: what comes of it is told on the event loop.
+    func exchange(
+        _ finishes: [Finish],
+        _ claim: Claim,
+        as voucher: Voucher,
+        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+    ) {
+        let request = ExchangeRequest(finishes, claim, as: voucher)
+        run(scripts.exchange, session: voucher.session, arguments: request.argumentCount) {
+            request.append(to: &$0)
+        } completion: { reply in
+            completion(
+                reply.flatMap { reply in
+                    do throws(BackgroundError) {
+                        return .success(try Exchange(reply, order: request.order))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            )
+        }
     }
 
     package func adopt(_ adoption: Adoption, as voucher: Voucher) async throws(BackgroundError) -> Adopted {
@@ -57,6 +49,64 @@ extension RedisStore {
             for job in jobs { pipeline.append(job) }
         }
         return (reply.array ?? []).compactMap(\.text)
+    }
+}
+
+/// The arguments of an exchange.
+private struct ExchangeRequest: Sendable {
+    private let finishes: [Finish]
+    private let claim: Claim
+    private let voucher: Voucher
+    /// The index of each finish, in the order in which the script is given them: those that completed come first.
+    let order: [Int]
+    private let completedCount: Int
+
+    init(_ finishes: [Finish], _ claim: Claim, as voucher: Voucher) {
+        self.finishes = finishes
+        self.claim = claim
+        self.voucher = voucher
+        let completed = finishes.indices.filter { finishes[$0].isPlain }
+        completedCount = completed.count
+        order = completed + finishes.indices.filter { !finishes[$0].isPlain }
+    }
+
+    private var classes: [String: ClaimDefaults.Rules] { claim.wanted > 0 ? claim.defaults.classes : [:] }
+
+    var argumentCount: Int {
+        let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
+        return 11 + 3 * completedCount + 9 * (order.count - completedCount) + 4 * classes.count + claim.queues.count
+            + offers
+    }
+
+    func append(to pipeline: inout Pipeline) {
+        pipeline.append(voucher.node)
+        pipeline.append(voucher.client)
+        pipeline.append(completedCount)
+        for index in order.prefix(completedCount) {
+            pipeline.append(finishes[index].attempt)
+            pipeline.append(finishes[index].queue)
+            pipeline.append("\(finishes[index].milliseconds)")
+        }
+        pipeline.append(order.count - completedCount)
+        for index in order.dropFirst(completedCount) { pipeline.append(finishes[index]) }
+        pipeline.append(claim.wanted)
+        pipeline.append(claim.bytes)
+        pipeline.append(claim.mayTakeSuspect ? 1 : 0)
+        pipeline.append(claim.defaults.delivery.code)
+        pipeline.append(classes.count)
+        for (name, rules) in classes {
+            pipeline.append(name)
+            pipeline.append(rules.delivery?.code ?? "")
+            pipeline.append(rules.crashRetries ?? "")
+            pipeline.append(rules.crashWindow.map { "\($0)" } ?? "")
+        }
+        pipeline.append(claim.queues.count)
+        for queue in claim.queues { pipeline.append(queue) }
+        pipeline.append(claim.wanted > 0 ? claim.reoffered.count : 0)
+        if claim.wanted > 0 {
+            for id in claim.reoffered { pipeline.append(id) }
+            for id in claim.offered { pipeline.append(id) }
+        }
     }
 }
 

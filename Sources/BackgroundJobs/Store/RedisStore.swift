@@ -1,4 +1,5 @@
 package import BackgroundRedis
+import NIOCore
 import Synchronization
 
 /// The store that speaks to Redis: each verb is one script, a plain enqueue one transaction.
@@ -79,6 +80,50 @@ package final class RedisStore: Store {
             pipeline = loading([script])
             pipeline.append(contentsOf: call(script, digest, arguments: arguments, append))
             loads += 1
+        }
+    }
+
+    /// The same without a task: what comes of it is told on the event loop. The script has to have been loaded before.
+    func run(
+        _ script: Script,
+        session: UInt64?,
+        arguments: Int,
+        _ append: (inout Pipeline) -> Void,
+        completion: @escaping @Sendable (Result<RESPValue, BackgroundError>) -> Void
+    ) {
+        guard let call = call(script, arguments: arguments, append) else {
+            let error = BackgroundError(.unavailable, "There has been no connection to Redis yet.")
+            return client.eventLoop.execute { completion(.failure(error)) }
+        }
+        send(call, of: script, session: session, loads: 0, completion)
+    }
+
+    private func send(
+        _ call: Pipeline,
+        of script: Script,
+        session: UInt64?,
+        loads: Int,
+        _ completion: @escaping @Sendable (Result<RESPValue, BackgroundError>) -> Void
+    ) {
+        var pipeline = call
+        if loads > 0 {
+            pipeline = loading([script])
+            pipeline.append(contentsOf: call)
+        }
+        client.send(pipeline, session: session) { [self] result in
+            switch result {
+            case .success(let replies):
+                if case .error(let text)? = replies.last, text.hasPrefix("NOSCRIPT"), loads < 10 {
+                    return send(call, of: script, session: session, loads: loads + 1, completion)
+                }
+                do throws(BackgroundError) {
+                    completion(.success(try (replies.last ?? .null).orThrow()))
+                } catch {
+                    completion(.failure(error))
+                }
+            case .failure(let error):
+                completion(.failure(BackgroundError(error)))
+            }
         }
     }
 

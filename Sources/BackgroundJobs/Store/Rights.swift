@@ -14,7 +14,8 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
-                ["SSCAN", key.processing, "0"],
+                ["BLPOP", keys.cancel(nobody), "0.001"],
+                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
@@ -22,7 +23,7 @@ package struct Rights: Sendable {
                 ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
-                key.delete,
+                ["ZADD", key.scheduled, "0", "-"], key.delete,
             ]
         )
     }
@@ -87,6 +88,9 @@ private struct ProbedKeys {
     }
 
     var delete: [String] {
-        ["DEL", job, attempt, ready, suspects, processing, completed, failed, ended, dead, statistics]
+        [
+            "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
+            lock,
+        ]
     }
 }

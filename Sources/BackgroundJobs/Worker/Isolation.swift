@@ -30,6 +30,10 @@ extension JobRegistry {
         isCancelled: @escaping @Sendable () -> Bool
     ) async -> Ending {
         let runner = JobRunner(entries: entries, logger: logger)
-        return await runner.run(runner.attempt(job) { isCancelled() ? .shutdown : nil })
+        let attempt = runner.attempt(job) { isCancelled() ? .shutdown : nil }
+        guard let error = await runner.perform(attempt) else { return .completed }
+        let settlement = runner.settlement(of: attempt, error)
+        await runner.tell(attempt, of: settlement)
+        return settlement.ending
     }
 }

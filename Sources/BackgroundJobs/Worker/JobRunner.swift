@@ -39,6 +39,8 @@ private struct Unrunnable: NamedFailure {
 struct JobRunner: Sendable {
     var entries: [String: JobRegistry.Entry]
     var logger: Logger
+    /// How the last try of a suspect is run in a process of its own; nil: it runs here.
+    var isolation: Isolation?
 
     /// A claimed job with what this worker knows of its class.
     struct Attempt: Sendable {
@@ -89,8 +91,8 @@ struct JobRunner: Sendable {
         return Attempt(job, entry, options, context)
     }
 
-    /// Runs an attempt to its end, hooks included.
-    func run(_ attempt: Attempt) async -> Ending {
+    /// Runs an attempt's job; returns what it threw.
+    func perform(_ attempt: Attempt) async -> (any Error)? {
         do {
             guard attempt.job.className != nil else {
                 throw Unrunnable(
@@ -104,27 +106,64 @@ struct JobRunner: Sendable {
                     failureMessage: "no class \(Names.quoted(attempt.context.className)) is registered with this worker"
                 )
             }
-            try await entry.handler(attempt.job.arguments, attempt.context)
-            return .completed
+            if attempt.job.isLastTry, !entry.isProgram, let isolation {
+                let ending = try await isolation(attempt.job)
+                if ending != .completed { throw SettledElsewhere(ending: ending) }
+            } else {
+                try await entry.handler(attempt.job.arguments, attempt.context)
+            }
+            return nil
         } catch {
-            switch attempt.context.cancellation {
-            case .cancelled:
-                return .cancelled(message: error is CancellationError ? "" : FailureText.of(error).message)
-            case .shutdown, .lost:
-                return .shutdown
-            case .timeout:
-                return await settle(attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
-            case nil:
-                return await settle(attempt, error)
+            return error
+        }
+    }
+
+    /// How an attempt ends, and what its hooks are to be told, if anything.
+    struct Settlement: Sendable {
+        var ending: Ending
+        var failure: JobFailure?
+    }
+
+    /// What becomes of an attempt whose job threw this, by why its task was cancelled if it was. Calls rules of the job, but
+    /// not its hooks.
+    func settlement(of attempt: Attempt, _ error: any Error) -> Settlement {
+        switch attempt.context.cancellation {
+        case .cancelled:
+            Settlement(ending: .cancelled(message: error is CancellationError ? "" : FailureText.of(error).message))
+        case .shutdown, .lost:
+            Settlement(ending: .shutdown)
+        case .timeout:
+            failure(of: attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
+        case nil:
+            switch error {
+            case let elsewhere as SettledElsewhere:
+                Settlement(ending: elsewhere.ending)
+            case let died as ProcessDied:
+                Settlement(
+                    ending: .crashed(
+                        message: FailureText.printable(died.description, limit: FailureText.messageLimit)
+                    )
+                )
+            default:
+                failure(of: attempt, error)
             }
         }
     }
 
-    /// What becomes of an attempt that failed with this error; its hooks are called.
-    func settle(_ attempt: Attempt, _ error: any Error) async -> Ending {
+    /// Calls the hooks of the job.
+    func tell(_ attempt: Attempt, of settlement: Settlement) async {
+        guard let failure = settlement.failure else { return }
+        await attempt.entry?.onFailure(failure)
+        if case .dead = settlement.ending { await attempt.entry?.onDeath(failure) }
+    }
+
+    /// What becomes of an attempt that failed with this error.
+    private func failure(of attempt: Attempt, _ error: any Error) -> Settlement {
         let outcome = error as? JobOutcome ?? attempt.entry?.outcome(error)
         let (name, message) = FailureText.of(error)
-        if case .snooze(let time)? = outcome?.kind { return .snoozed(after: Self.milliseconds(time)) }
+        if case .snooze(let time)? = outcome?.kind {
+            return Settlement(ending: .snoozed(after: Self.milliseconds(time)))
+        }
         let delay = outcome == nil ? retryDelay(attempt, error) : nil
         let failure = JobFailure(
             context: attempt.context,
@@ -133,21 +172,22 @@ struct JobRunner: Sendable {
             failures: attempt.failures,
             retryDelay: delay
         )
-        await attempt.entry?.onFailure(failure)
-        if let delay {
-            return .retried(
-                error: name,
-                message: message,
-                after: Self.milliseconds(delay),
-                queue: attempt.options.retryQueue
-            )
-        }
-        if case .discard(let reason)? = outcome?.kind {
-            return .discarded(error: name, message: Self.message(message, reason))
-        }
-        await attempt.entry?.onDeath(failure)
-        if case .dead(let reason)? = outcome?.kind { return .dead(error: name, message: Self.message(message, reason)) }
-        return .dead(error: name, message: message)
+        let ending: Ending =
+            if let delay {
+                .retried(
+                    error: name,
+                    message: message,
+                    after: Self.milliseconds(delay),
+                    queue: attempt.options.retryQueue
+                )
+            } else {
+                switch outcome?.kind {
+                case .discard(let reason): .discarded(error: name, message: Self.message(message, reason))
+                case .dead(let reason): .dead(error: name, message: Self.message(message, reason))
+                case .snooze, nil: .dead(error: name, message: message)
+                }
+            }
+        return Settlement(ending: ending, failure: failure)
     }
 
     /// How long the next attempt waits; nil if there is none.
@@ -166,10 +206,8 @@ struct JobRunner: Sendable {
     /// The error's message with the reason that a rule gave.
     private static func message(_ message: String, _ reason: String) -> String {
         if reason.isEmpty || reason == message { return message }
-        return FailureText.printable(
-            message.isEmpty ? reason : "\(message) (\(reason))",
-            limit: FailureText.messageLimit
-        )
+        let both = message.isEmpty ? reason : "\(message) (\(reason))"
+        return FailureText.printable(both, limit: FailureText.messageLimit)
     }
 }
 

@@ -3,9 +3,9 @@ package import Logging
 package import NIOCore
 import Synchronization
 
-/// The link of a worker to Redis: one command connection, whose client ID vouches for every attempt, and one blocked
-/// connection a queue. Heartbeat, give-back and adoption run on the event loop, so a worker whose pool of threads is held
-/// by its jobs still answers for what it has.
+/// The link of a worker to Redis: one command connection, whose client ID vouches for every attempt, one blocked connection
+/// a queue, and one that waits to be told which jobs are to be cancelled. Heartbeat, reports, give-back and adoption run on
+/// the event loop, so a worker whose pool of threads is held by its jobs still answers for what it has.
 package final class RedisWorkerLink: WorkerLink {
     /// How long a wait blocks: well below the silence after which its connection is taken for dead.
     private let blockTime: Duration
@@ -13,7 +13,8 @@ package final class RedisWorkerLink: WorkerLink {
     private let store: RedisStore
     private let node: Node
     private let waiters: [String: RedisClient]
-    private let link: Link
+    private let cancelNotes: CancelNotes
+    private let connection: CommandConnection
     private let logger: Logger
 
     package init(
@@ -31,45 +32,54 @@ package final class RedisWorkerLink: WorkerLink {
         self.logger = logger
         blockTime = min(.seconds(5), deadAfter / 3)
         let keys = Keys(namespace: redis.namespace)
-        var beat = Pipeline()
-        beat.command(["SADD", keys.queues] + queues)
-        let link = Link(node: node, beat: beat, logger: logger)
-        self.link = link
+        func name(_ fibers: Int) -> String {
+            ClientName.worker(redis.namespace, node: node, fibers: fibers, queues: queues)
+        }
+        let beats = Heartbeats(keys: keys, queues: queues, name: name(fibers), stalledName: name(0))
+        let connection = CommandConnection(node: node, beat: beats.plain, logger: logger)
+        self.connection = connection
         let client = RedisClient(
             try redis.configuration(
-                clientName: ClientName.worker(redis.namespace, node: node, fibers: fibers, queues: queues),
+                clientName: name(fibers),
                 commandTimeout: deadAfter,
                 heartbeatInterval: heartbeat,
                 stallLimit: deadAfter / 2
             ),
             eventLoop: eventLoop,
             logger: logger,
-            heartbeat: { [beat] in beat },
-            prepare: { link.prepare($0) },
-            onDisconnect: { _ in link.host?.linkBroke() }
+            heartbeat: { beats.next(isStalled: connection.host?.linkBeats() ?? false) },
+            prepare: { connection.prepare($0) },
+            onDisconnect: { _ in connection.host?.linkBroke() }
         )
         store = RedisStore(client: client, namespace: redis.namespace, scripts: scripts)
-        link.store.withLock { [store] in $0 = store }
+        connection.store.withLock { [store] in $0 = store }
+        let waiting = try redis.configuration(
+            clientName: ClientName.waiting(redis.namespace, node: node),
+            commandTimeout: blockTime + .seconds(2),
+            heartbeatInterval: heartbeat
+        )
+        cancelNotes = CancelNotes(
+            waiting,
+            keys: keys,
+            node: node,
+            blockTime: blockTime,
+            eventLoop: eventLoop,
+            logger: logger,
+            host: { connection.host }
+        )
         var waiters: [String: RedisClient] = [:]
         if queues.count <= WorkerMachine.mostWaits {
             for queue in queues {
-                waiters[queue] = RedisClient(
-                    try redis.configuration(
-                        clientName: ClientName.waiting(redis.namespace, node: node),
-                        commandTimeout: blockTime + .seconds(2),
-                        heartbeatInterval: heartbeat
-                    ),
-                    eventLoop: eventLoop,
-                    logger: logger
-                )
+                waiters[queue] = RedisClient(waiting, eventLoop: eventLoop, logger: logger)
             }
         }
         self.waiters = waiters
     }
 
     package func start(for host: any WorkerLinkHost) async throws(BackgroundError) {
-        link.attach(host)
+        connection.attach(host)
         store.client.start()
+        cancelNotes.start()
         do {
             try await store.client.waitUntilReady()
         } catch {
@@ -80,13 +90,15 @@ package final class RedisWorkerLink: WorkerLink {
     package func exchange(
         _ finishes: [Finish],
         _ claim: Claim,
-        session number: UInt64
-    ) async throws(BackgroundError) -> Exchange {
+        session number: UInt64,
+        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+    ) {
         guard let session = store.client.session, session.number == number else {
-            throw BackgroundError(.unavailable, "There is no connection to Redis at present.")
+            let error = BackgroundError(.unavailable, "There is no connection to Redis at present.")
+            return store.client.eventLoop.execute { completion(.failure(error)) }
         }
         let voucher = Voucher(node: "\(node)", client: session.clientID, session: session.number)
-        return try await store.exchange(finishes, claim, as: voucher)
+        store.exchange(finishes, claim, as: voucher, completion: completion)
     }
 
     // MARK: Waits
@@ -108,7 +120,7 @@ package final class RedisWorkerLink: WorkerLink {
     }
 
     private func waited(for queue: String, _ result: Result<[RESPValue], RedisError>) {
-        guard let host = link.host else { return }
+        guard let host = connection.host else { return }
         switch result {
         case .success(let replies):
             switch replies.first {
@@ -137,10 +149,6 @@ package final class RedisWorkerLink: WorkerLink {
                 logger.debug("An ID stays in handoff for the next claim", metadata: [LogKey.error: "\(error)"])
             }
         }
-    }
-
-    package func stopWaiting() async {
-        for waiter in waiters.values { await waiter.close() }
     }
 
     // MARK: After a rollback
@@ -187,130 +195,40 @@ package final class RedisWorkerLink: WorkerLink {
     }
 
     package func close() async {
-        await stopWaiting()
+        for waiter in waiters.values { await waiter.close() }
+        await cancelNotes.close()
         await store.client.close()
-        link.detach()
+        connection.detach()
     }
 }
 
-/// What is done on each new command connection before anything else may use it.
-private final class Link: Sendable {
-    private struct Former {
-        var client: Int64
-        var run: String
+/// What a worker sends every few seconds to show that it lives.
+private final class Heartbeats: Sendable {
+    /// Makes the queues known.
+    let plain: Pipeline
+    private let renaming: Pipeline
+    private let stalling: Pipeline
+    private let isStalled = Mutex(false)
+
+    init(keys: Keys, queues: [String], name: String, stalledName: String) {
+        var plain = Pipeline()
+        plain.command(["SADD", keys.queues] + queues)
+        self.plain = plain
+        var renaming = plain
+        renaming.command("CLIENT", "SETNAME", name)
+        self.renaming = renaming
+        var stalling = plain
+        stalling.command("CLIENT", "SETNAME", stalledName)
+        self.stalling = stalling
     }
 
-    let store = Mutex<RedisStore?>(nil)
-    private let node: Node
-    /// The first heartbeat, which makes the queues known.
-    private let beat: Pipeline
-    private let logger: Logger
-    private let attached = Mutex<(any WorkerLinkHost)?>(nil)
-    /// Connections on which something was sent that may still arrive: all but the present one are ended before it adopts.
-    private let formers = Mutex<[Former]>([])
-
-    init(node: Node, beat: Pipeline, logger: Logger) {
-        self.node = node
-        self.beat = beat
-        self.logger = logger
-    }
-
-    var host: (any WorkerLinkHost)? { attached.withLock { $0 } }
-    func attach(_ host: any WorkerLinkHost) { attached.withLock { $0 = host } }
-    func detach() { attached.withLock { $0 = nil } }
-
-    /// 1. Loads the scripts and asks which run of the server this is. 2. Ends the former connection, so that nothing sent
-    /// on it can still arrive; not if the server was started again: then it is gone, and the ID may be another's.
-    /// 3. Adopts.
-    func prepare(_ session: RedisSession) -> EventLoopFuture<Void> {
-        guard let store = store.withLock({ $0 }), let host else {
-            return session.eventLoop.makeFailedFuture(BackgroundError(.unavailable, "The worker has stopped."))
+    /// A worker that is stalled says each time that it has no fibers: a connection made anew bears the usual name.
+    func next(isStalled: Bool) -> Pipeline {
+        let was = self.isStalled.withLock { was in
+            defer { was = isStalled }
+            return was
         }
-        let scripts = [store.scripts.exchange, store.scripts.recover, store.scripts.adopt]
-        var opening = store.loading(scripts)
-        opening.command("INFO", "server")
-        opening.append(contentsOf: beat)
-        return session.send(opening).flatMap { [self] replies in
-            do {
-                store.remember(scripts, try replies.prefix(scripts.count).map { try $0.get().text ?? "" })
-                let info = ServerInfo(try replies[scripts.count].get().text ?? "")
-                return endFormers(info.runID, session).flatMap { self.adopt(info.runID, session, store, host) }
-            } catch {
-                return session.eventLoop.makeFailedFuture(error)
-            }
-        }
-    }
-
-    private func endFormers(_ run: String, _ session: RedisSession) -> EventLoopFuture<Void> {
-        let former = formers.withLock { formers in
-            defer {
-                if formers.last?.client != session.clientID || formers.last?.run != run {
-                    formers.append(Former(client: session.clientID, run: run))
-                }
-            }
-            return formers.filter { $0.run == run && $0.client != session.clientID }
-        }
-        guard !former.isEmpty else { return session.eventLoop.makeSucceededVoidFuture() }
-        var pipeline = Pipeline()
-        for former in former { pipeline.command("CLIENT", "KILL", "ID", "\(former.client)") }
-        return session.send(pipeline).map { [logger] replies in
-            // One that has gone by itself is answered with an integer, or by older servers with "No such client".
-            for case .error(let text) in replies where !text.contains("No such client") {
-                logger.warning("A former connection could not be ended", metadata: [LogKey.error: "\(text)"])
-            }
-        }
-    }
-
-    private func adopt(
-        _ run: String,
-        _ session: RedisSession,
-        _ store: RedisStore,
-        _ host: any WorkerLinkHost
-    ) -> EventLoopFuture<Void> {
-        let whole = host.linkIsAdopting()
-        let voucher = Voucher(node: "\(node)", client: session.clientID)
-        let parts = whole.parts(of: 500)
-        var pipeline = Pipeline()
-        for part in parts {
-            let call = store.call(store.scripts.adopt, arguments: part.argumentCount) {
-                part.append(to: &$0, as: voucher)
-            }
-            if let call { pipeline.append(contentsOf: call) }
-        }
-        return session.send(pipeline).flatMapThrowing { [self] replies in
-            var adopted = Adopted(verdicts: [:], granted: [])
-            for (part, reply) in zip(parts, replies) {
-                let answer = try Adopted(try reply.get(), of: part)
-                adopted.verdicts.merge(answer.verdicts) { first, _ in first }
-                adopted.granted += answer.granted
-            }
-            // Those of another run went with their server.
-            let hasRolledBack = formers.withLock { formers in
-                defer { formers = [Former(client: session.clientID, run: run)] }
-                return formers.contains { $0.run != run }
-            }
-            host.linkAdopted(
-                adopted,
-                session: session.number,
-                mayHaveRolledBack: hasRolledBack
-            )
-        }
-    }
-}
-
-extension Adoption {
-    /// The same in parts, so that no script has too much to do at once.
-    fileprivate func parts(of size: Int) -> [Adoption] {
-        var parts = stride(from: 0, to: attempts.count, by: size).map { start in
-            Adoption(
-                queues: queues,
-                attempts: Array(attempts[start..<min(start + size, attempts.count)]),
-                offered: []
-            )
-        }
-        parts += stride(from: 0, to: offered.count, by: size).map { start in
-            Adoption(queues: queues, attempts: [], offered: Array(offered[start..<min(start + size, offered.count)]))
-        }
-        return parts.isEmpty ? [Adoption(queues: queues, attempts: [], offered: [])] : parts
+        if isStalled { return stalling }
+        return was ? renaming : plain
     }
 }

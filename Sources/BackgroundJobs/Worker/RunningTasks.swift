@@ -1,49 +1,63 @@
-import Dispatch
 import Synchronization
 
 /// The tasks of the running attempts, so that one of them can be cancelled alone.
 final class RunningTasks: Sendable {
     private let attempts = Mutex<[String: RunningTask]>([:])
-    /// Cancelling runs the cancellation handlers of the job, which may do anything: neither the thread that vouches for the
-    /// attempts nor the pool, which the jobs may hold, is the place for it.
-    private let cancellations = DispatchQueue(label: "background-jobs.cancellations", attributes: .concurrent)
+    private let aside: SideThreads
 
-    /// Announces an attempt whose task has not begun, so that it can be lost before it does.
+    /// - Parameter aside: where tasks are cancelled, since that runs the cancellation handlers of the jobs.
+    init(aside: SideThreads) {
+        self.aside = aside
+    }
+
+    /// Announces an attempt whose task has not begun, so that it can be kept from beginning.
     func expect(_ attempt: String) {
         attempts.withLock { $0[attempt] = RunningTask() }
     }
 
-    /// Runs `body` as the task of an attempt that was announced; nil if the attempt was lost before it began.
-    func tracking<Result>(_ attempt: String, _ body: (RunningTask) async -> Result) async -> Result? {
-        guard let running = attempts.withLock({ $0[attempt] }) else { return nil }
+    /// Runs `body` as the task of an attempt that was announced, unless it has been kept from beginning.
+    func tracking(_ attempt: String, _ body: (RunningTask) async -> Void) async {
         defer { forget(attempt) }
-        return await running.run { await body(running) }
+        guard let running = self[attempt], running.begin() else { return }
+        await running.run { await body(running) }
     }
 
     func forget(_ attempt: String) {
         attempts.withLock { _ = $0.removeValue(forKey: attempt) }
     }
 
-    /// The number of tasks that have begun and not ended.
-    var count: Int { attempts.withLock { $0.values.count { $0.hasBegun } } }
+    subscript(_ attempt: String) -> RunningTask? { attempts.withLock { $0[attempt] } }
 
-    /// How long the attempt has been running, in ms.
-    func milliseconds(_ attempt: String) -> Double {
-        attempts.withLock { $0[attempt]?.begun }?.duration(to: .now).fractionalMilliseconds ?? 0
+    /// The number of tasks that have begun and not ended.
+    var count: Int { attempts.withLock { $0.values.count(where: \.hasBegun) } }
+    /// The number of those that have been abandoned.
+    var abandonedCount: Int { attempts.withLock { $0.values.count(where: \.isAbandoned) } }
+
+    /// Those that have been told to end, for any of these reasons, and have not.
+    func cancelled(because reasons: JobContext.Cancellation...) -> [RunningTask] {
+        attempts.withLock { attempts in
+            attempts.values.filter { task in task.cancellation.map { reasons.contains($0) } ?? false }
+        }
     }
 
-    /// Cancels an attempt's task and tells it why. One that has not begun does not begin.
-    func cancel(_ attempt: String, because reason: JobContext.Cancellation) {
-        guard let running = attempts.withLock({ $0[attempt] }) else { return }
+    /// Keeps an attempt's task from beginning; false if it has begun.
+    func prevent(_ attempt: String) -> Bool {
+        self[attempt]?.prevent() ?? false
+    }
+
+    /// Cancels an attempt's task and tells it why; returns it if there is one.
+    @discardableResult
+    func cancel(_ attempt: String, because reason: JobContext.Cancellation) -> RunningTask? {
+        guard let running = self[attempt] else { return nil }
         running.note(reason)
-        cancellations.async { running.cancel() }
+        aside.run { running.cancel() }
+        return running
     }
 
     func cancelAll(because reason: JobContext.Cancellation) {
-        let all = attempts.withLock { Array($0.values) }
-        for running in all {
+        for running in attempts.withLock({ Array($0.values) }) {
             running.note(reason)
-            cancellations.async { running.cancel() }
+            aside.run { running.cancel() }
         }
     }
 }
@@ -58,20 +72,68 @@ final class RunningTask: Sendable {
         var task: UnsafeCurrentTask?
     }
 
-    let begun = ContinuousClock.now
+    private struct Facts {
+        var attempt: JobRunner.Attempt?
+        var begun: ContinuousClock.Instant?
+        var ending: Ending?
+    }
+
+    private enum Phase: UInt8, AtomicRepresentable {
+        case expected
+        /// The job runs; whoever makes it `over` says how it ended.
+        case begun
+        case over
+    }
+
+    /// Held for as long as cancelling takes, which runs the cancellation handlers of the job: nobody else may wait for it.
     private let held = Mutex(Held())
+    private let facts = Mutex(Facts())
+    private let phase = Atomic(Phase.expected)
     /// The place of the reason in `Self.reasons`, from 1. No lock: cancellation handlers of jobs ask for it.
     private let reason = Atomic(0)
-    private let started = Atomic(false)
+    private let abandoned = Atomic(false)
 
     private static let reasons: [JobContext.Cancellation] = [.timeout, .cancelled, .shutdown, .lost]
+
+    // MARK: How far it is
+
+    /// expected → begun; false if it was prevented.
+    fileprivate func begin() -> Bool { move(from: .expected, to: .begun) }
+
+    /// expected → over; false if it has begun.
+    fileprivate func prevent() -> Bool { move(from: .expected, to: .over) }
+
+    /// begun → over: true for the one who may say how the attempt ended.
+    func takeEnd() -> Bool { move(from: .begun, to: .over) }
+
+    private func move(from: Phase, to: Phase) -> Bool {
+        phase.compareExchange(expected: from, desired: to, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    var hasBegun: Bool { facts.withLock { $0.begun != nil } }
+    var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
+
+    /// False if it was abandoned before.
+    func abandon() -> Bool { !abandoned.exchange(true, ordering: .acquiringAndReleasing) }
+
+    /// What it runs, once it has begun.
+    var attempt: JobRunner.Attempt? { facts.withLock { $0.attempt } }
+    func runs(_ attempt: JobRunner.Attempt) { facts.withLock { $0.attempt = attempt } }
+
+    /// How its attempt ended, from when that is known, though its hooks may still run.
+    var ending: Ending? { facts.withLock { $0.ending } }
+    func conclude(_ ending: Ending) { facts.withLock { $0.ending = ending } }
+
+    /// How long it has been running, in ms.
+    var milliseconds: Double { facts.withLock { $0.begun }?.duration(to: .now).fractionalMilliseconds ?? 0 }
+
+    // MARK: Cancelling
 
     /// Why the task was cancelled; nil if it was not.
     var cancellation: JobContext.Cancellation? {
         let place = reason.load(ordering: .acquiring)
         return place == 0 ? nil : Self.reasons[place - 1]
     }
-    var hasBegun: Bool { started.load(ordering: .acquiring) }
 
     /// The first reason stays, but that the attempt was lost outdoes all others.
     func note(_ cancellation: JobContext.Cancellation) {
@@ -85,13 +147,15 @@ final class RunningTask: Sendable {
 
     func cancel() { held.withLock { $0.task?.cancel() } }
 
-    fileprivate func run<Result>(_ body: () async -> Result) async -> Result? {
+    fileprivate func run(_ body: () async -> Void) async {
         await withUnsafeCurrentTask { task in
             let current = Held(task: task)
+            facts.withLock { $0.begun = .now }
             held.withLock { $0 = current }
-            started.store(true, ordering: .releasing)
             defer { held.withLock { $0.task = nil } }
-            return cancellation == .lost ? nil : await body()
+            // It may have been told to end before there was a task to cancel.
+            if cancellation != nil { cancel() }
+            await body()
         }
     }
 }

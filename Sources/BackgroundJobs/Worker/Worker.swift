@@ -94,7 +94,9 @@ public final class Worker: Service {
     /// Works until it is stopped.
     ///
     /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused. What goes wrong
-    ///   later is logged and tried again.
+    ///   later is logged and tried again. `stalled` when as many jobs ignore their cancellation as there are threads: what
+    ///   they hold can't be had back, so the process is to end and be started again. Nothing can be thrown while they hold
+    ///   every thread; a program made of `WorkerProgram` ends even then.
     public func run() async throws {
         guard
             hasRun.withLock({ hasRun in
@@ -174,20 +176,21 @@ public final class Worker: Service {
         driver.quiet()
     }
 
-    /// Stops gracefully: claims nothing more, waits for the running jobs up to the grace period, then cancels them and
-    /// gives them back to the head of their queues.
+    /// Stops gracefully: claims nothing more, waits for the running jobs up to the grace period, then cancels them, and gives
+    /// back to the head of their queues those that have not ended after a further ``WorkerOptions/killAfter``.
     public func stop() {
         driver.stop()
     }
 
-    /// Does the last step of a graceful stop at once.
+    /// Cancels what runs and gives it back at once.
     public func releaseNow() {
         driver.releaseNow()
     }
 
-    /// Called when the worker has given back jobs whose tasks ignore their cancellation: ``run()`` can't return before they
-    /// do, so a program that is to end must exit.
-    package var onStragglers: (@Sendable () -> Void)? {
+    /// Called on a thread that no job can hold when the worker has done all it could, and tasks that ignore their cancellation
+    /// are left: ``run()`` can't return before they do, or not at all, so a program that is to end must exit. It is given
+    /// what ``run()`` would throw.
+    package var onStragglers: (@Sendable (BackgroundError?) -> Void)? {
         get { driver.onStragglers }
         set { driver.onStragglers = newValue }
     }

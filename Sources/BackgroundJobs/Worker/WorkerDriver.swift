@@ -3,34 +3,31 @@ import NIOCore
 import Synchronization
 
 /// Holds the worker's state machine and carries out what it says: sends its calls, runs its jobs, tells it what happened.
+///
+/// Its loop and its jobs run on Swift's pool of threads, which the jobs may hold. What must not wait for them runs on the
+/// event loop: answers of the link, time limits, giving back, and where the pool does not answer, reports.
 final class WorkerDriver: Sendable {
     let node: String
-    private let options: WorkerOptions
-    private let link: any WorkerLink
-    private let runner: JobRunner
-    private let logger: Logger
-    private let eventLoop: any EventLoop
-    private let wakeup: Wakeup
-    private let tasks = RunningTasks()
-    private let notices = NoticeLog()
-    private let machine: Mutex<WorkerMachine>
-    /// Jobs that an adoption granted, for the loop to start: they were begun on a connection whose reply was lost.
-    private let granted = Mutex<[ClaimedJob]>([])
-    private let stopping = Mutex(Stopping())
-    private let stopSignal: StopSignal
-    private let stragglers = Mutex<(@Sendable () -> Void)?>(nil)
-
-    private struct Stopping {
-        var releaseTimer: Scheduled<Void>?
-        var isReleasing = false
-        /// The worker has run: its event loop takes no more timers.
-        var isOver = false
-    }
-
-    /// How long the last reports may take when the worker leaves.
-    private static let lastReports = TimeAmount.seconds(3)
-    /// How long cancelled jobs may take to end by themselves before they are given back.
-    private static let unwinding = TimeAmount.milliseconds(250)
+    let options: WorkerOptions
+    let link: any WorkerLink
+    let runner: JobRunner
+    let logger: Logger
+    let eventLoop: any EventLoop
+    let wakeup: Wakeup
+    let aside = SideThreads()
+    let tasks: RunningTasks
+    let notices = NoticeLog()
+    let machine: Mutex<WorkerMachine>
+    /// Jobs that this worker was granted, for the loop to start.
+    let granted = Mutex<[ClaimedJob]>([])
+    /// Attempts over their time limit, until they have ended.
+    let overdue = Mutex<[String: Overdue]>([:])
+    let stopping = Mutex(Stopping())
+    let stopSignal: StopSignal
+    let stragglers = Mutex<(@Sendable (BackgroundError?) -> Void)?>(nil)
+    /// How often the loop has turned: whoever has woken it sees by this whether the pool answers.
+    let turns = Atomic(0)
+    let beats = Mutex(Beats())
 
     init(
         _ options: WorkerOptions,
@@ -49,8 +46,9 @@ final class WorkerDriver: Sendable {
         var logger = logger
         logger[metadataKey: LogKey.node] = "\(node)"
         self.logger = logger
-        runner = JobRunner(entries: jobs.entries, logger: logger)
+        runner = JobRunner(entries: jobs.entries, logger: logger, isolation: jobs.isolation)
         wakeup = Wakeup(eventLoop: eventLoop)
+        tasks = RunningTasks(aside: aside)
         machine = Mutex(
             WorkerMachine(
                 queues: options.queues,
@@ -59,11 +57,6 @@ final class WorkerDriver: Sendable {
                 endsWhenEmpty: options.endsWhenEmpty
             )
         )
-    }
-
-    var onStragglers: (@Sendable () -> Void)? {
-        get { stragglers.withLock { $0 } }
-        set { stragglers.withLock { $0 = newValue } }
     }
 
     // MARK: The loop
@@ -77,6 +70,17 @@ final class WorkerDriver: Sendable {
         logger.info(
             "Working on \(options.queues.names.joined(separator: ", ")) with \(options.fibers) fibers"
         )
+        // What ignores its cancellation can't be waited for. A worker that is stalled by such jobs leaves them behind: the one
+        // place where a task may outlive its scope.
+        try await withUnsafeThrowingContinuation { continuation in
+            Task { await work { continuation.resume(with: $0) } }
+        }
+        logger.info("Stopped")
+    }
+
+    /// Works until the machine has ended and all tasks have, or `leave` was called with an error.
+    private func work(_ leave: (Result<Void, any Error>) -> Void) async {
+        var stall: BackgroundError?
         await withDiscardingTaskGroup { group in
             var action = next()
             while action != .end {
@@ -86,25 +90,25 @@ final class WorkerDriver: Sendable {
             await link.close()
             let left = machine.withLock { $0.giveUp() }
             if left > 0 { logger.error("Left with \(left) ends unreported; watchers will run those jobs again") }
-            let stragglers = tasks.count
-            if stragglers > 0 {
-                logger.error("\(stragglers) jobs ignore their cancellation; they were given back")
-                onStragglers?()
-            }
+            // Hooks that still run: all that they could be told of has been reported.
+            group.cancelAll()
+            stall = leaveBehind()
+            if let stall { leave(.failure(stall)) }
         }
-        stopping.withLock { $0.releaseTimer?.cancel() }
-        logger.info("Stopped")
+        if stall == nil { leave(.success(())) }
     }
 
     private func next() -> WorkerMachine.Action {
-        machine.withLock { $0.next(now: .now) }
+        turns.add(1, ordering: .relaxed)
+        return machine.withLock { $0.next(now: .now) }
     }
 
     private func carryOut(_ action: WorkerMachine.Action, in group: inout DiscardingTaskGroup) async {
         startGranted(in: &group)
+        settleOverdue(in: &group)
         switch action {
         case .exchange(let call):
-            group.addTask { await self.exchange(call) }
+            exchange(call)
         case .arm(let queues):
             link.arm(queues)
         case .sweep:
@@ -118,25 +122,27 @@ final class WorkerDriver: Sendable {
         }
     }
 
-    private func exchange(_ call: WorkerMachine.Call) async {
-        do {
-            let reply = try await link.exchange(call.finishes, call.claim, session: call.session)
-            let settlement = machine.withLock { $0.answered(call.number, reply, now: .now) }
-            for job in settlement.start { tasks.expect(job.attempt) }
-            granted.withLock { $0.append(contentsOf: settlement.start) }
-            wakeup.signal()
-            report(settlement, reply)
-        } catch {
-            let failure = WorkerMachine.CallFailure(error)
-            machine.withLock { $0.failed(call.number, failure, now: .now) }
-            wakeup.signal()
-            // Of a connection that broke the connection tells itself.
-            let level: Logger.Level = error.isOfConnection ? .debug : .warning
-            notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
+    // MARK: Calls
+
+    /// - Parameter then: is called on the event loop when all that the answer brings has been seen to.
+    func exchange(_ call: WorkerMachine.Call, then: (@Sendable () -> Void)? = nil) {
+        link.exchange(call.finishes, call.claim, session: call.session) { [self] result in
+            switch result {
+            case .success(let reply): answered(call, reply)
+            case .failure(let error): failed(call, error)
+            }
+            then?()
         }
     }
 
-    private func report(_ settlement: WorkerMachine.Settlement, _ reply: Exchange) {
+    private func answered(_ call: WorkerMachine.Call, _ reply: Exchange) {
+        let settlement = machine.withLock { machine in
+            let settlement = machine.answered(call.number, reply, now: .now)
+            expect(settlement.start)
+            return settlement
+        }
+        granted.withLock { $0.append(contentsOf: settlement.start) }
+        wakeup.signal()
         for finish in settlement.lost { refused(finish) }
         for sentence in settlement.damaged {
             notices.log("damaged", sentence) { logger.error("An end can't be recorded and is kept: \($0)") }
@@ -148,66 +154,18 @@ final class WorkerDriver: Sendable {
         }
     }
 
-    private func refused(_ finish: Finish) {
-        logger.warning(
-            "A result was refused: the attempt had been taken away",
-            metadata: [
-                LogKey.attempt: "\(finish.attempt)", LogKey.job: "\(finish.job)", LogKey.queue: "\(finish.queue)",
-            ]
-        )
+    /// Under the lock of the machine: whoever finds an attempt running there finds its task here.
+    func expect(_ jobs: [ClaimedJob]) {
+        for job in jobs { tasks.expect(job.attempt) }
     }
 
-    // MARK: Jobs
-
-    /// Starts what was claimed, but for what has been lost or given back meanwhile.
-    private func startGranted(in group: inout DiscardingTaskGroup) {
-        let claimed = granted.withLock { granted in
-            defer { granted = [] }
-            return granted
-        }
-        guard !claimed.isEmpty else { return }
-        let current = machine.withLock { machine in claimed.filter { machine.isRunning($0.attempt) } }
-        for job in current { group.addTask { await self.perform(job) } }
-        guard current.count < claimed.count else { return }
-        let kept = Set(current.map(\.attempt))
-        for job in claimed where !kept.contains(job.attempt) { tasks.forget(job.attempt) }
-    }
-
-    private func perform(_ job: ClaimedJob) async {
-        let begun = ContinuousClock.now
-        let ending = await tasks.tracking(job.attempt) { task in
-            await runner.run(runner.attempt(job) { task.cancellation })
-        }
-        guard let ending else { return }
-        let took = begun.duration(to: .now).fractionalMilliseconds
-        let isReleasing = stopping.withLock { $0.isReleasing }
-        let reported: Ending = isReleasing && ending != .completed ? .shutdown : ending
-        let (isOurs, isDue) = machine.withLock { ($0.ended(job.attempt, after: took, as: reported), $0.isDue) }
-        if isDue || isReleasing { wakeup.signal() }
-        log(reported, of: job, after: took, isOurs: isOurs)
-    }
-
-    private func log(_ ending: Ending, of job: ClaimedJob, after milliseconds: Double, isOurs: Bool) {
-        if !isOurs {
-            return refused(
-                Finish(attempt: job.attempt, queue: job.queue, job: job.id, milliseconds: milliseconds, ending: ending)
-            )
-        }
-        guard let (error, message) = ending.failure else {
-            return logger.debug(
-                "Attempt ended",
-                metadata: [
-                    LogKey.attempt: "\(job.attempt)", LogKey.job: "\(job.id)", LogKey.milliseconds: "\(milliseconds)",
-                ]
-            )
-        }
-        logger.warning(
-            "Job failed\(ending.sequel): \(message)",
-            metadata: [
-                LogKey.attempt: "\(job.attempt)", LogKey.job: "\(job.id)", LogKey.queue: "\(job.queue)",
-                LogKey.className: "\(job.className ?? "")", LogKey.error: "\(error)",
-            ]
-        )
+    private func failed(_ call: WorkerMachine.Call, _ error: BackgroundError) {
+        let failure = WorkerMachine.CallFailure(error)
+        machine.withLock { $0.failed(call.number, failure, now: .now) }
+        wakeup.signal()
+        // Of a connection that broke the connection tells itself.
+        let level: Logger.Level = error.isOfConnection ? .debug : .warning
+        notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
     }
 
     private func sweep() async {
@@ -226,129 +184,48 @@ final class WorkerDriver: Sendable {
         }
     }
 
-    // MARK: Stopping
+    // MARK: Jobs
 
-    func quiet() {
-        machine.withLock { $0.quiet() }
-        logger.info("Quiet: claiming no more jobs")
+    /// Starts what was claimed, but for what has been lost, cancelled or given back meanwhile.
+    private func startGranted(in group: inout DiscardingTaskGroup) {
+        let claimed = granted.withLock { granted in
+            defer { granted = [] }
+            return granted
+        }
+        guard !claimed.isEmpty else { return }
+        let current = machine.withLock { machine in claimed.filter { machine.isRunning($0.attempt) } }
+        for job in current { group.addTask { await self.perform(job) } }
+        guard current.count < claimed.count else { return }
+        let kept = Set(current.map(\.attempt))
+        for job in claimed where !kept.contains(job.attempt) { tasks.forget(job.attempt) }
     }
 
-    /// Closes the connections of a worker that did not get to work.
-    func close() async {
-        await link.close()
-    }
-
-    /// The worker's run is over, whatever ended it: a stop that comes after it has nothing to do.
-    func end() {
-        stopping.withLock { stopping in
-            stopping.isOver = true
-            stopping.releaseTimer?.cancel()
+    private func perform(_ job: ClaimedJob) async {
+        await tasks.tracking(job.attempt) { task in
+            let attempt = runner.attempt(job) { task.cancellation }
+            task.runs(attempt)
+            let timer = limit(attempt)
+            defer { timer?.cancel() }
+            let error = await runner.perform(attempt)
+            let took = task.milliseconds
+            guard task.takeEnd() else { return endedLate(job, task) }
+            guard let error else { return ended(job, after: took, as: .completed) }
+            // Its hooks would run in a task that is cancelled.
+            if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took)) }
+            let settlement = runner.settlement(of: attempt, error)
+            task.conclude(settlement.ending)
+            await runner.tell(attempt, of: settlement)
+            ended(job, after: took, as: settlement.ending)
         }
     }
 
-    func stop() {
-        guard !stopping.withLock({ $0.isOver }) else { return }
-        stopSignal.stop()
-        let running = machine.withLock { machine in
-            machine.stop()
-            return machine.runningCount
+    /// An attempt has ended; its fiber is free.
+    func ended(_ job: ClaimedJob, after milliseconds: Double, as ending: Ending) {
+        let (isOurs, isDue) = machine.withLock {
+            ($0.ended(job.attempt, after: milliseconds, as: ending), $0.isDue)
         }
-        stopping.withLock { stopping in
-            guard stopping.releaseTimer == nil, !stopping.isReleasing, !stopping.isOver else { return }
-            stopping.releaseTimer = eventLoop.scheduleTask(in: TimeAmount(options.gracePeriod)) { self.releaseNow() }
-        }
-        wakeup.signal()
-        logger.info("Stopping: \(running) jobs are running")
-    }
-
-    /// 1. Cancels the tasks of all running jobs. 2. A moment later gives back those that have not ended. 3. Leaves when
-    /// Redis has taken the reports, or after a few seconds without them.
-    func releaseNow() {
-        let isFirst = stopping.withLock { stopping in
-            stopping.releaseTimer?.cancel()
-            defer { stopping.isReleasing = true }
-            return !stopping.isReleasing && !stopping.isOver
-        }
-        guard isFirst else { return }
-        stopSignal.stop()
-        machine.withLock { $0.beginRelease() }
-        tasks.cancelAll(because: .shutdown)
-        eventLoop.scheduleTask(in: Self.unwinding) { [self] in
-            let released = machine.withLock { machine in machine.release { tasks.milliseconds($0) } }
-            for attempt in released { tasks.cancel(attempt, because: .lost) }
-            if !released.isEmpty { logger.info("Gave back \(released.count) jobs that had not ended") }
-            wakeup.signal()
-        }
-        eventLoop.scheduleTask(in: Self.lastReports) { [self] in
-            let left = machine.withLock { $0.giveUp() }
-            if left > 0 { logger.error("Redis did not take \(left) last reports; watchers will run those jobs again") }
-            wakeup.signal()
-        }
-        wakeup.signal()
-    }
-}
-
-extension WorkerDriver: WorkerLinkHost {
-    func linkIsAdopting() -> Adoption {
-        machine.withLock { $0.adopting() }
-    }
-
-    func linkAdopted(_ adopted: Adopted, session: UInt64, mayHaveRolledBack: Bool) {
-        let result = machine.withLock {
-            $0.adopted(adopted, session: session, mayHaveRolledBack: mayHaveRolledBack)
-        }
-        for job in result.start { tasks.expect(job.attempt) }
-        granted.withLock { $0.append(contentsOf: result.start) }
-        for attempt in result.cancel {
-            tasks.cancel(attempt, because: .lost)
-            logger.warning("Lost an attempt: it was taken away", metadata: [LogKey.attempt: "\(attempt)"])
-        }
-        for finish in result.refused { refused(finish) }
-        for sentence in result.damaged { logger.error("An attempt could not be adopted: \(sentence)") }
-        wakeup.signal()
-    }
-
-    func linkBroke() {
-        machine.withLock { $0.unlinked() }
-    }
-
-    func linkWoke(_ queue: String) -> WorkerMachine.Woken {
-        let woken = machine.withLock { $0.woke(queue) }
-        if woken == .claim { wakeup.signal() }
-        return woken
-    }
-
-    func linkWaitEnded(_ queue: String) {
-        machine.withLock { $0.waitEnded(queue) }
-        wakeup.signal()
-    }
-
-    func linkWaitRefused(_ queue: String, because error: BackgroundError) {
-        machine.withLock { $0.waitRefused(queue, now: .now) }
-        notices.log("wait", error.message) { logger.notice("Can't wait for jobs, asking for them instead: \($0)") }
-        wakeup.signal()
-    }
-}
-
-extension Ending {
-    /// What went wrong, where something did.
-    fileprivate var failure: (error: String, message: String)? {
-        switch self {
-        case .retried(let error, let message, _, _), .dead(let error, let message), .discarded(let error, let message):
-            (error, message)
-        case .crashed(let message): ("Crashed", message)
-        case .completed, .snoozed, .shutdown, .unbegun, .cancelled: nil
-        }
-    }
-
-    /// What becomes of the job, for the log.
-    fileprivate var sequel: String {
-        switch self {
-        case .retried(_, _, let delay, _): " (again in \(Duration.milliseconds(delay)))"
-        case .dead: " (for good)"
-        case .discarded: " (and is forgotten)"
-        default: ""
-        }
+        if isDue { wakeup.signal() }
+        log(ending, of: job, after: milliseconds, isOurs: isOurs)
     }
 }
 

@@ -4,16 +4,21 @@ package protocol WorkerLink: Sendable {
     func start(for host: any WorkerLinkHost) async throws(BackgroundError)
 
     /// finish + claim, in the name of the connection with this session; on a later one it is not sent.
-    func exchange(_ finishes: [Finish], _ claim: Claim, session: UInt64) async throws(BackgroundError) -> Exchange
+    ///
+    /// - Parameter completion: is called once, on the link's own thread: ends are reported even where the jobs hold every
+    ///   thread of the pool.
+    func exchange(
+        _ finishes: [Finish],
+        _ claim: Claim,
+        session: UInt64,
+        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+    )
 
     /// Waits for a job in each of these queues, once; the host is told how it ended.
     func arm(_ queues: [String])
 
     /// Attempts in `processing` that bear this node's name and that `isKnown` denies end as `Worker Timeout`.
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped]
-
-    /// Waits no more: nothing is moved to `handoff` for this worker from here on.
-    func stopWaiting() async
 
     func close() async
 }
@@ -23,7 +28,13 @@ package protocol WorkerLinkHost: AnyObject, Sendable {
     func linkIsAdopting() -> Adoption
     func linkAdopted(_ adopted: Adopted, session: UInt64, mayHaveRolledBack: Bool)
     func linkBroke()
+    /// The link shows that the worker lives; the answer is whether it is to show it as stalled.
+    func linkBeats() -> Bool
     func linkWoke(_ queue: String) -> WorkerMachine.Woken
     func linkWaitEnded(_ queue: String)
     func linkWaitRefused(_ queue: String, because error: BackgroundError)
+    /// The running attempts and their jobs, asked for when the link may have missed that one is to be cancelled.
+    func linkRuns() -> [(attempt: String, job: String)]
+    /// The job of this attempt is to be cancelled; may be told more than once, and of attempts that have ended.
+    func linkCancelled(_ attempt: String)
 }

@@ -38,7 +38,7 @@ package struct WorkerMachine: Sendable {
         case end
     }
 
-    private enum Phase: Equatable {
+    enum Phase: Equatable {
         case working
         /// Runs what it has and claims nothing more; with `stopping` it ends when all is reported.
         case quiet
@@ -48,44 +48,47 @@ package struct WorkerMachine: Sendable {
         case ended
     }
 
-    private enum Wait: Equatable {
+    enum Wait: Equatable {
         case idle
         case armed
         /// Refused (no memory, a wrong type): armed again after the next claim, not before this time.
         case refused(until: ContinuousClock.Instant)
     }
 
-    private let queues: QueueOrder
+    let queues: QueueOrder
     private let fibers: Int
     private let defaults: ClaimDefaults
     private let endsWhenEmpty: Bool
     private let polls: Bool
 
-    private var phase = Phase.working
-    private var isLinked = false
-    private var session: UInt64 = 0
-    private var needsSweep = false
-    private var running: [String: Run] = [:]
+    // What follows is touched in this file, and in the one beside it that holds the events of the link and the stop.
+    var phase = Phase.working
+    var isLinked = false
+    var session: UInt64 = 0
+    var needsSweep = false
+    var running: [String: Run] = [:]
     private var begun = 0
-    private var unreported: [Finish] = []
+    var unreported: [Finish] = []
     /// Ends that Redis can't record, since a key is of a wrong type: kept, with their fibers, and tried once a second.
-    private var unrecordable: [Finish] = []
+    var unrecordable: [Finish] = []
     private var retriesUnrecordable: ContinuousClock.Instant?
-    private var calls: [Call] = []
+    var calls: [Call] = []
     private var nextCall = 1
     /// Offered before and never begun: offered again first.
-    private var spare: [String] = []
+    var spare: [String] = []
     /// Offered in calls without a reply: an adoption will tell.
-    private var unsure: [String] = []
-    private var waits: [String: Wait]
+    var unsure: [String] = []
+    /// Offered, and told to be cancelled before it was known that they had been begun.
+    var cancelledEarly: Set<String> = []
+    var waits: [String: Wait]
     /// Whether a claim is due without anything to report.
-    private var isHungry = true
+    var isHungry = true
     private var lastClaimWasShort = false
     private var paused: Set<String> = []
-    private var nextPoll: ContinuousClock.Instant?
-    private var backoff: Backoff?
+    var nextPoll: ContinuousClock.Instant?
+    var backoff: Backoff?
 
-    private struct Backoff {
+    struct Backoff {
         var tries = 0
         var until: ContinuousClock.Instant
     }
@@ -143,7 +146,7 @@ package struct WorkerMachine: Sendable {
     }
 
     /// Nothing runs, nothing waits to be reported, nothing is under way.
-    private var isSettled: Bool {
+    package var isSettled: Bool {
         running.isEmpty && unreported.isEmpty && unrecordable.isEmpty && calls.isEmpty && unsure.isEmpty
     }
 
@@ -154,7 +157,7 @@ package struct WorkerMachine: Sendable {
         return fibers - running.count - unreported.count - unrecordable.count - underWay - unsure.count
     }
 
-    private var free: Int { max(0, room) }
+    var free: Int { max(0, room) }
 
     /// How many jobs one call carries at most. Half of the fibers: while Redis works on one half the worker runs the other.
     private var batch: Int { fibers < 16 ? fibers : min(Self.largestBatch, fibers / 2) }
@@ -164,10 +167,10 @@ package struct WorkerMachine: Sendable {
         calls.isEmpty || (calls.count == 1 && max(unreported.count, isHungry ? free : 0) >= max(4, batch / 2))
     }
 
-    private mutating func makeCall() -> Call? {
+    private mutating func makeCall(claiming: Bool = true) -> Call? {
         guard mayCall else { return nil }
         let reported = min(unreported.count, batch)
-        let wanted = phase == .working ? max(0, min(batch, room + reported)) : 0
+        let wanted = claiming && phase == .working ? max(0, min(batch, room + reported)) : 0
         guard reported > 0 || (isHungry && wanted > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
@@ -176,6 +179,12 @@ package struct WorkerMachine: Sendable {
         calls.append(call)
         if wanted > 0 { isHungry = false }
         return call
+    }
+
+    /// A call that reports and claims nothing, for when the loop, which decides what to claim, does not come to it.
+    package mutating func report(now: ContinuousClock.Instant) -> Call? {
+        guard isLinked, phase != .ended, backoff.map({ $0.until <= now }) ?? true else { return nil }
+        return makeCall(claiming: false)
     }
 
     private mutating func makeClaim(wanted: Int) -> Claim {
@@ -211,8 +220,9 @@ package struct WorkerMachine: Sendable {
 
     // MARK: Jobs
 
-    /// Jobs that are this worker's now; returns those to be started. While it gives back what it has, they go back too.
-    private mutating func begin(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
+    /// Jobs that are this worker's now; returns those to be started: not those that are to be cancelled, and while it gives
+    /// back what it has, none.
+    mutating func begin(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
         for job in jobs {
             begun += 1
             running[job.attempt] = Run(
@@ -223,9 +233,14 @@ package struct WorkerMachine: Sendable {
                 order: begun
             )
         }
-        guard phase == .releasing || phase == .ended else { return jobs }
-        for job in jobs { _ = ended(job.attempt, after: 0, as: .unbegun) }
-        return []
+        let givesBack = phase == .releasing || phase == .ended
+        guard givesBack || !cancelledEarly.isEmpty else { return jobs }
+        return jobs.filter { job in
+            let isCancelled = cancelledEarly.remove(job.attempt) != nil
+            guard isCancelled || givesBack else { return true }
+            _ = ended(job.attempt, after: 0, as: isCancelled ? .cancelled(message: "") : .unbegun)
+            return false
+        }
     }
 
     /// A job's task has ended; false if the attempt had been lost before, so that nobody is told of its result.
@@ -245,11 +260,14 @@ package struct WorkerMachine: Sendable {
     }
 
     /// Whether the driver has something to do that it may not have had before.
-    package var isDue: Bool { isLinked && mayCall && (!unreported.isEmpty || isHungry) }
+    package var isDue: Bool { phase != .working || isLinked && mayCall && (!unreported.isEmpty || isHungry) }
+    /// Whether ends wait to be reported, or for the answer to their report.
+    package var isReporting: Bool { !unreported.isEmpty || calls.contains { !$0.finishes.isEmpty } }
 
     package func isRunning(_ attempt: String) -> Bool { running[attempt] != nil }
     package var runningCount: Int { running.count }
     package var isWorking: Bool { phase == .working }
+    package var hasEnded: Bool { phase == .ended }
 
     // MARK: Calls
 
@@ -326,7 +344,7 @@ package struct WorkerMachine: Sendable {
         }
     }
 
-    private mutating func takeBack(_ call: Call, _ failure: CallFailure) {
+    mutating func takeBack(_ call: Call, _ failure: CallFailure) {
         unreported.insert(contentsOf: call.finishes, at: 0)
         let offers = call.claim.reoffered + call.claim.offered
         if failure == .unanswered {
@@ -342,133 +360,5 @@ package struct WorkerMachine: Sendable {
         let tries = (backoff?.tries ?? 0) + 1
         let limit = min(1000, 50 << min(tries - 1, 5))
         backoff = Backoff(tries: tries, until: now + .milliseconds(Int.random(in: limit / 2...limit)))
-    }
-
-    // MARK: Waits
-
-    /// Whether an ID that a wait moved to `handoff` can be claimed here.
-    package enum Woken: Sendable, Equatable { case claim, giveBack }
-
-    /// A wait moved an ID to `handoff`.
-    package mutating func woke(_ queue: String) -> Woken {
-        waits[queue] = .idle
-        guard phase == .working, free > 0 else { return .giveBack }
-        isHungry = true
-        return .claim
-    }
-
-    /// A wait ended without an ID: its time was over, or its connection broke.
-    package mutating func waitEnded(_ queue: String) {
-        waits[queue] = .idle
-        isHungry = true
-    }
-
-    /// Redis refused a wait: the worker claims once in a while until it is let again.
-    package mutating func waitRefused(_ queue: String, now: ContinuousClock.Instant) {
-        waits[queue] = .refused(until: now + .milliseconds(400))
-        nextPoll = now + .milliseconds(500)
-    }
-
-    // MARK: The link
-
-    /// What this worker answers for, asked when a new connection is to vouch for it. Calls still on their way are taken
-    /// back: nothing that was sent on the former connection can be answered any more.
-    package mutating func adopting() -> Adoption {
-        isLinked = false
-        for call in calls { takeBack(call, .unanswered) }
-        calls = []
-        let attempts =
-            running.map { (attempt: $0.key, queue: $0.value.queue) }
-            + (unreported + unrecordable).map { (attempt: $0.attempt, queue: $0.queue) }
-        return Adoption(queues: queues.names, attempts: attempts, offered: unsure)
-    }
-
-    /// What an adoption brought to light.
-    package struct AdoptionResult: Sendable, Equatable {
-        package var start: [ClaimedJob] = []
-        package var cancel: [String] = []
-        package var refused: [Finish] = []
-        package var damaged: [String] = []
-    }
-
-    /// The new connection vouches for what is still this worker's.
-    ///
-    /// - Parameters:
-    ///   - session: the new connection's; calls are meant for it from here on.
-    ///   - mayHaveRolledBack: whether the server is another one, or was started again, since the last adoption.
-    package mutating func adopted(
-        _ adopted: Adopted,
-        session: UInt64,
-        mayHaveRolledBack: Bool
-    ) -> AdoptionResult {
-        var result = AdoptionResult()
-        self.session = session
-        for (attempt, verdict) in adopted.verdicts {
-            switch verdict {
-            case .yours, .never:
-                break
-            case .done, .lost:
-                let finished = (unreported + unrecordable).filter { $0.attempt == attempt }
-                unreported.removeAll { $0.attempt == attempt }
-                unrecordable.removeAll { $0.attempt == attempt }
-                if verdict == .lost { result.refused.append(contentsOf: finished) }
-                if running.removeValue(forKey: attempt) != nil { result.cancel.append(attempt) }
-            case .damaged(let sentence):
-                result.damaged.append(sentence)
-            }
-        }
-        spare += unsure.filter { adopted.verdicts[$0] == .never }
-        unsure.removeAll { adopted.verdicts[$0] != nil }
-        result.start = begin(adopted.granted.filter { running[$0.attempt] == nil })
-        isLinked = true
-        isHungry = true
-        backoff = nil
-        if mayHaveRolledBack { needsSweep = true }
-        return result
-    }
-
-    package mutating func unlinked() {
-        isLinked = false
-    }
-
-    /// Whether an attempt is one of those that this worker answers for.
-    package func answersFor(_ attempt: String) -> Bool {
-        running[attempt] != nil || (unreported + unrecordable).contains { $0.attempt == attempt }
-            || unsure.contains(attempt)
-            || calls.contains { call in
-                call.finishes.contains { $0.attempt == attempt } || call.claim.offered.contains(attempt)
-                    || call.claim.reoffered.contains(attempt)
-            }
-    }
-
-    // MARK: Stopping
-
-    /// Claims nothing more; what runs goes on.
-    package mutating func quiet() {
-        if phase == .working { phase = .quiet }
-    }
-
-    /// Claims nothing more and ends when everything is reported.
-    package mutating func stop() {
-        if phase == .working || phase == .quiet { phase = .stopping }
-    }
-
-    /// From here on nothing is started any more: what a late answer brings goes back at once.
-    package mutating func beginRelease() {
-        if phase != .ended { phase = .releasing }
-    }
-
-    /// Gives back what still runs: each attempt ends as `Shutdown`, whatever its task does from here on. The last one goes
-    /// first, each to the head of its queue, so that their order is kept.
-    package mutating func release(after milliseconds: (String) -> Double) -> [String] {
-        let released = running.sorted { $0.value.order > $1.value.order }.map(\.key)
-        for attempt in released { _ = ended(attempt, after: milliseconds(attempt), as: .shutdown) }
-        return released
-    }
-
-    /// Ends although Redis has not taken all reports; returns how many were left. Watchers will see to them.
-    package mutating func giveUp() -> Int {
-        phase = .ended
-        return unreported.count + unrecordable.count + calls.reduce(0) { $0 + $1.finishes.count }
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The settings of a worker.
 public struct WorkerOptions: Sendable {
     /// The queues it serves, and in which order.
@@ -6,7 +8,8 @@ public struct WorkerOptions: Sendable {
     public var fibers: Int
     /// The name it goes by in lists of workers; nil: the host's.
     public var name: String?
-    /// How long a graceful stop waits for running jobs before it cancels them and gives them back.
+    /// How long a graceful stop waits for running jobs before it cancels them. Those that have not ended after a further
+    /// ``killAfter`` it gives back.
     public var gracePeriod: Duration
     /// How often it proves to Redis that it lives.
     public var heartbeat: Duration
@@ -21,6 +24,9 @@ public struct WorkerOptions: Sendable {
     public var endsWhenEmpty: Bool
     /// Whether it works on a Redis that may evict keys, and with them jobs.
     public var allowsEviction: Bool
+
+    /// How many threads run its jobs: those of Swift's pool. With as many abandoned tasks it can't go on.
+    package var poolWidth = ProcessInfo.processInfo.activeProcessorCount
 
     /// Makes settings.
     ///

@@ -9,7 +9,7 @@ struct WorkersCommand: AsyncParsableCommand {
         usage: "bg-cli workers [--json] [<options>]",
         discussion: """
             client is the ID of the worker's connection in Redis, the wrk of its attempts. fibers: how many jobs it can run \
-            at a time; busy: how many it runs now. idle: how long ago it last sent something. connected: for how long.
+            at a time, or stalled where its jobs hold every thread, so that it begins none; busy: how many it runs now. idle: how long ago it last sent something. connected: for how long.
 
             Example:
               bg-cli workers --json
@@ -40,7 +40,8 @@ struct WorkersCommand: AsyncParsableCommand {
         )
         for worker in workers {
             table.add([
-                worker.node, "\(worker.clientID)", "\(worker.fibers)", worker.busy.map { "\($0)" } ?? "?",
+                worker.node, "\(worker.clientID)", worker.isStalled ? "stalled" : "\(worker.fibers)",
+                worker.busy.map { "\($0)" } ?? "?",
                 "\(worker.idle.components.seconds)s", worker.connectedFor.readable,
                 worker.queues.joined(separator: ","),
             ])

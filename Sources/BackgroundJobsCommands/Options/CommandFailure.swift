@@ -10,6 +10,7 @@ import Foundation
 /// | 1 | not found, or failed |
 /// | 64 | the command line can't be understood (`EX_USAGE`) |
 /// | 69 | no Redis, or none that can be worked with (`EX_UNAVAILABLE`) |
+/// | 75 | a worker that can't go on and is to be started again (`EX_TEMPFAIL`) |
 /// | 77 | not permitted (`EX_NOPERM`) |
 public struct CommandFailure: Error, Sendable, Hashable {
     /// The exit code.
@@ -51,6 +52,7 @@ public struct CommandFailure: Error, Sendable, Hashable {
         switch error.code {
         case .invalidArgument: 64
         case .unavailable, .unknownFate, .unsuitable: 69
+        case .stalled: 75
         case .notPermitted: 77
         default: 1
         }

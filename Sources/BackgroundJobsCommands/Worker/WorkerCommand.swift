@@ -7,6 +7,8 @@ import Logging
 struct WorkerCommand: AsyncParsableCommand {
     /// The jobs of the program that was started; a command's own properties all come from the command line.
     @TaskLocal static var jobs = JobRegistry()
+    /// Whether it was started by a worker, for one job.
+    @TaskLocal static var isOneJob = false
 
     static let configuration = CommandConfiguration(
         commandName: "bg-worker",
@@ -21,10 +23,10 @@ struct WorkerCommand: AsyncParsableCommand {
 
             Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds.
 
-            SIGTERM or Ctrl-C: claims no more, waits for the running jobs, gives back what has not ended by then. A \
-            second one does the last step at once. SIGTSTP: claims no more and goes on. Exit status: 0 stopped or \
-            drained, 64 usage, 69 no suitable Redis, 75 it can't work any more and is to be started again, 77 not \
-            permitted.
+            SIGTERM or Ctrl-C: claims no more, waits for the running jobs (--timeout), cancels them, and gives back what \
+            has not ended by then (--kill-after). A second one does the last two steps at once. SIGTSTP: claims no more \
+            and goes on. Exit status: 0 stopped or drained, 64 usage, 69 no suitable Redis, 75 it can't work any more \
+            since jobs that ignore their cancellation hold every thread, and is to be started again, 77 not permitted.
             """,
         version: ProgramVersion.current
     )
@@ -46,6 +48,18 @@ struct WorkerCommand: AsyncParsableCommand {
         transform: DurationArgument.parser()
     )
     var timeout = DurationArgument(.seconds(25))
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            What a cancelled job has to end before it is abandoned; a handler program, between SIGTERM and SIGKILL. \
+            (default: 10s)
+            """,
+            valueName: "time"
+        ),
+        transform: DurationArgument.parser()
+    )
+    var killAfter = DurationArgument(.seconds(10))
 
     @Option(
         help: ArgumentHelp("How often to show Redis that the worker lives. (default: 5s)", valueName: "time"),
@@ -124,6 +138,7 @@ struct WorkerCommand: AsyncParsableCommand {
             heartbeat: heartbeat.duration,
             deadAfter: deadAfter.duration,
             delivery: mode ?? .atLeastOnce,
+            killAfter: killAfter.duration,
             endsWhenEmpty: drain,
             allowsEviction: allowEviction
         )

@@ -25,7 +25,13 @@ public enum WorkerProgram {
     ///   - arguments: the command line without the program's name; nil: the process's own.
     public static func main(jobs: JobRegistry = JobRegistry(), arguments: [String]? = nil) async -> Never {
         Guardian.runIfAsked()
-        await WorkerCommand.$jobs.withValue(jobs) { () async -> Void in await WorkerCommand.runAndExit(arguments) }
+        let isOneJob = CommandLine.arguments.dropFirst().first == IsolatedJob.argument
+        let arguments = isOneJob ? Array(CommandLine.arguments.dropFirst(2)) : arguments
+        await WorkerCommand.$jobs.withValue(jobs) { () async -> Void in
+            await WorkerCommand.$isOneJob.withValue(isOneJob) { () async -> Void in
+                await WorkerCommand.runAndExit(arguments)
+            }
+        }
         Foundation.exit(0)
     }
 }
@@ -37,6 +43,13 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
+        if Self.isOneJob { await IsolatedJob.serve(jobs, logger: logger) }
+        jobs.isolation =
+            IsolatedJob(
+                arguments: Array(CommandLine.arguments.dropFirst()),
+                killAfter: options.killAfter,
+                logger: logger
+            ).run
         let node = Node(name: options.name)
         guard let path = handlers else {
             if jobs.classes.isEmpty { throw ValidationError(Self.nothingToRun) }
@@ -45,7 +58,12 @@ extension WorkerCommand {
         let directory = try Self.directory(path)
         for skipped in directory.skipped { logger.notice("Not a handler: \(skipped.name): \(skipped.reason)") }
         try await Guardian.with(logger: logger) { [self, jobs] guardian in
-            let runner = HandlerRunner(directory: directory, node: "\(node)", guardian: guardian)
+            let runner = HandlerRunner(
+                directory: directory,
+                node: "\(node)",
+                guardian: guardian,
+                killAfter: options.killAfter
+            )
             let all = Self.adding(runner, for: directory, to: jobs)
             logger.info("Handlers: \(directory.classes.keys.sorted().joined(separator: ", "))")
             try await work(options, redis, node, all, logger)
@@ -65,7 +83,7 @@ extension WorkerCommand {
     {
         var jobs = jobs
         for name in directory.classes.keys.sorted() where !jobs.classes.contains(name) {
-            jobs.register(name, raw: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
+            jobs.register(name, program: { try await runner.run(HandlerCall(arguments: $0, context: $1)) })
         }
         return jobs
     }
@@ -83,8 +101,12 @@ extension WorkerCommand {
         _ logger: Logger
     ) async throws {
         let worker = try Worker(options, redis: redis, node: node, jobs: jobs, logger: logger)
-        // A task that ignores its cancellation can't be waited for: its job has been given back, so the process may go.
-        worker.onStragglers = { Foundation.exit(0) }
+        // A task that ignores its cancellation can't be waited for: its attempt has ended, so the process may go.
+        worker.onStragglers = { stall in
+            let failure = stall.map { CommandFailure($0) }
+            if let message = failure?.message { LineQueue.error.add("Error: \(message)\n", as: .text) }
+            Foundation.exit(failure?.code ?? 0)
+        }
         let watcher =
             withWatcher
             ? try Watcher(

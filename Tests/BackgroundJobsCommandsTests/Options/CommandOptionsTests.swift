@@ -46,7 +46,7 @@ import Testing
 @Suite struct CommandFailureTests {
     @Test(arguments: [
         (BackgroundError.Code.invalidArgument, 64 as Int32), (.jobNotFound, 1), (.unavailable, 69), (.unknownFate, 69),
-        (.notPermitted, 77), (.refused, 1), (.damaged, 1), (.unsuitable, 69),
+        (.notPermitted, 77), (.refused, 1), (.damaged, 1), (.unsuitable, 69), (.stalled, 75),
     ])
     func mapsCodes(code: BackgroundError.Code, exit: Int32) {
         #expect(CommandFailure(BackgroundError(code, "why")) == CommandFailure(code: exit, message: "why"))

@@ -41,6 +41,7 @@ struct LeastRightsTests {
         try await abandonedAttempts(system)
         try await handoff(system)
         try await adoption(system, manager)
+        try await cancelling(system, manager)
         try await reading(system, job: now)
         try await dequeuing(system, manager)
         try await givingBack(system, manager, worker)
@@ -134,6 +135,32 @@ struct LeastRightsTests {
         }
         let history = try #require(try await system.viewer.job(job))
         #expect(history.attempts.map(\.adoptions) == [1])
+    }
+
+    /// The worker is told, and looks by itself after its connections have broken.
+    private func cancelling(_ system: System, _ manager: Manager) async throws {
+        for isTold in [true, false] {
+            let job = try await manager.enqueue("Nap", arguments: #"{"sleep":600}"#).id
+            try await system.eventually("the job runs") {
+                $0.state == .running
+            } job: {
+                job
+            }
+            if isTold {
+                try await withManager(redis: RedisOptions(url: system.server.url)) { _ = try await $0.cancel(job) }
+            } else {
+                _ = try await system.server.command("HSET", "bg:jobs:\(job)", "cnl", "1")
+                let list = try await system.server.command("CLIENT", "LIST").text ?? ""
+                for client in ClientList.parse(Array(list.utf8)) where client.name.hasPrefix("bg-worker-wait:") {
+                    _ = try await system.server.command("CLIENT", "KILL", "ID", "\(client.id)")
+                }
+            }
+            try await system.eventually("it is cancelled") {
+                $0.state == .ended(how: "Cancelled")
+            } job: {
+                job
+            }
+        }
     }
 
     private func reading(_ system: System, job: String) async throws {
@@ -259,16 +286,17 @@ struct LeastRightsTests {
 
     @Test(
         "can't be denied a kind of key without noticing",
-        arguments: ["attempts", "processing", "failed", "stats", "queues"]
+        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel"]
     )
     func aKeyIsMissing(kind: String) async throws {
         let system = try await System.start()
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique",
         ]
-        for user in ["bg-worker", "bg-watcher"] {
+        // What a watcher has nothing to do with it may be denied.
+        for user in kind == "cancel" ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
             let patterns = kinds.filter { $0 != kind }.map { "~bg:\($0)*" }
             let rules = try #require(system.users[user]).filter { !$0.hasPrefix("~") } + patterns
             _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules)

@@ -199,7 +199,7 @@ struct WorkerMachineTests {
         let machine = try linked()
         let first = try call(machine.next(now: now))
         machine.beginRelease()
-        #expect(machine.release { _ in 5 }.isEmpty)
+        #expect(machine.release { _ in (5, .shutdown) }.isEmpty)
         #expect(machine.answered(first.number, answer([job("a")]), now: now).start.isEmpty)
         let second = try call(machine.next(now: now))
         #expect(second.finishes.map(\.ending) == [.unbegun])
@@ -267,9 +267,11 @@ struct WorkerMachineTests {
         let first = try call(machine.next(now: now))
         _ = machine.answered(first.number, answer([job("a"), job("b")], short: false), now: now)
         machine.stop()
-        #expect(machine.release { _ in 5 } == ["b", "a"])
+        #expect(machine.release { $0 == "a" ? nil : (0, .unbegun) } == ["b"])
+        #expect(machine.release { _ in (5, .shutdown) } == ["a"])
         let second = try call(machine.next(now: now))
-        #expect(second.finishes.map(\.ending) == [.shutdown, .shutdown])
+        #expect(second.finishes.map(\.ending) == [.unbegun, .shutdown])
+        #expect(second.finishes.map(\.milliseconds) == [0, 5])
         let isOurs = machine.ended("a", after: 9, as: .completed)
         #expect(!isOurs)
     }
@@ -285,6 +287,64 @@ struct WorkerMachineTests {
         let second = try call(machine.next(now: now))
         _ = machine.answered(second.number, answer(), now: now)
         #expect(machine.next(now: now) == .end)
+    }
+
+    @Test("ends as cancelled what was told to be before it was known that it had been begun")
+    func cancelledEarly() throws {
+        let machine = try linked(fibers: 4)
+        let first = try call(machine.next(now: now))
+        let attempts = first.claim.offered
+        #expect(!machine.cancelled(attempts[0]))
+        #expect(!machine.cancelled("another worker's"))
+        let jobs = [job(attempts[0]), job(attempts[1])]
+        let settlement = machine.answered(first.number, answer(jobs, short: false), now: now)
+        #expect(settlement.start.map(\.attempt) == [attempts[1]])
+        #expect(machine.cancelled(attempts[1]), "it runs: its task is to be cancelled")
+        let second = try call(machine.next(now: now))
+        #expect(second.finishes.map(\.attempt) == [attempts[0]])
+        #expect(second.finishes.map(\.ending) == [.cancelled(message: "")])
+        #expect(!machine.cancelled(attempts[0]), "it has ended")
+    }
+
+    @Test("remembers who is to be cancelled while it does not know what a lost call began")
+    func cancelledBeforeAdoption() throws {
+        let machine = try linked(fibers: 3)
+        let first = try call(machine.next(now: now))
+        machine.failed(first.number, .unanswered, now: now)
+        let offered = machine.adopting().offered
+        for attempt in offered { #expect(!machine.cancelled(attempt)) }
+        let verdicts: [String: Verdict] = [offered[0]: .yours, offered[1]: .lost, offered[2]: .never]
+        let result = machine.adopted(
+            Adopted(verdicts: verdicts, granted: [job(offered[0])]),
+            mayHaveRolledBack: false
+        )
+        #expect(result.start.isEmpty)
+        let second = try call(machine.next(now: now))
+        #expect(second.finishes.map(\.ending) == [.cancelled(message: "")])
+        // The one that was never begun is offered again, and is begun now: it is not the one that was cancelled.
+        #expect(second.claim.reoffered == [offered[2]])
+        let again = machine.answered(second.number, answer([job(offered[2])]), now: now)
+        #expect(again.start.map(\.attempt) == [offered[2]])
+    }
+
+    @Test("reports without claiming, for when its loop does not come to it")
+    func reportsAlone() throws {
+        let machine = try linked(fibers: 3)
+        let first = try call(machine.next(now: now))
+        #expect(machine.report(now: now) == nil)
+        #expect(!machine.isReporting)
+        _ = machine.answered(first.number, answer([job("a"), job("b")], short: false), now: now)
+        _ = machine.ended("a", after: 1, as: .completed)
+        let report = try #require(machine.report(now: now))
+        #expect(report.finishes.map(\.attempt) == ["a"])
+        #expect(report.claim == .none)
+        #expect(machine.isReporting, "the answer is still to come")
+        machine.failed(report.number, .refused, now: now)
+        #expect(machine.report(now: now) == nil, "not so soon after an error")
+        let again = try #require(machine.report(now: now + .seconds(1)))
+        #expect(again.finishes.map(\.attempt) == ["a"])
+        _ = machine.answered(again.number, answer(), now: now)
+        #expect(!machine.isReporting)
     }
 
     @Test("means a call for the connection that had adopted when it was made")
@@ -332,5 +392,8 @@ private final class Trace {
     }
     func stop() { machine.stop() }
     func beginRelease() { machine.beginRelease() }
-    func release(after milliseconds: (String) -> Double) -> [String] { machine.release(after: milliseconds) }
+    func release(_ ending: (String) -> (milliseconds: Double, ending: Ending)?) -> [String] { machine.release(ending) }
+    func report(now: ContinuousClock.Instant) -> WorkerMachine.Call? { machine.report(now: now) }
+    func cancelled(_ attempt: String) -> Bool { machine.cancelled(attempt) }
+    var isReporting: Bool { machine.isReporting }
 }
