@@ -5,8 +5,13 @@ extension MemoryState {
     mutating func enqueue(_ jobs: [NewJob]) -> [String: String] {
         var holders: [String: String] = [:]
         // Those with a lock come last, one by one.
-        for job in jobs.filter({ $0.lock == nil }) where !(job.isIDChosen && data.jobs[job.id]?["que"] != nil) {
-            queue(job)
+        let present = Set(jobs.map(\.id).filter { data.jobs[$0]?["que"] != nil })
+        for job in jobs where job.lock == nil {
+            if job.isIDChosen, present.contains(job.id) {
+                holders[job.id] = job.id
+            } else if !(job.isIDChosen && data.jobs[job.id]?["que"] != nil) {
+                queue(job)
+            }
         }
         for job in jobs {
             guard let lock = job.lock, data.jobs[job.id]?["que"] == nil else { continue }

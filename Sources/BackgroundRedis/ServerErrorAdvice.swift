@@ -49,7 +49,7 @@ enum ServerErrorAdvice {
         case "MASTERDOWN": "This replica has lost its master and serves no data: check the replication link."
         case "CLUSTERDOWN": "The Redis Cluster does not serve all its slots: check CLUSTER INFO."
         case "TRYAGAIN": "The slot is being moved between cluster nodes: try again when that is done."
-        case "READONLY": "This server is a replica: connect to the master. The client reconnects by itself."
+        case "READONLY": "This server is a replica: connect to the master."
         case "MISCONF": "Redis cannot save its data and refuses writes: see its log and the disk it writes to."
         case "NOREPLICAS": "Too few replicas are connected for min-replicas-to-write: check the replicas."
         case "OOM": "Redis has reached maxmemory: raise it, or let the queues drain."

@@ -305,7 +305,8 @@ extension LazySequenceProtocol {
 public struct JobHandle: Sendable, Hashable, CustomStringConvertible {
     /// The job's ID.
     public let id: String
-    /// Whether nothing was queued, since a job of the same kind holds the uniqueness lock: then ``id`` is that job's.
+    /// Whether nothing was queued, since a job of the same kind holds the uniqueness lock (then ``id`` is that job's), or
+    /// since a job was there already under the ID that was chosen.
     public let isDuplicate: Bool
 
     /// The job's ID.

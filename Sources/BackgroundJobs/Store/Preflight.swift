@@ -53,7 +53,8 @@ package struct Preflight: Sendable {
             do {
                 return try await look()
             } catch let error as BackgroundError
-                where [.refused, .unavailable, .unknownFate].contains(error.code) && !Task.isCancelled
+                where [.refused, .unavailable, .unknownFate].contains(error.code) && !error.isWrongType
+                && !Task.isCancelled
             {
                 notices.log("", "Redis can't be looked at yet: \(error.message)") { logger.warning("\($0)") }
             }
@@ -110,7 +111,14 @@ package struct Preflight: Sendable {
 
     private func checkVersion(_ store: RedisStore) async throws(BackgroundError) {
         let key = store.keys.protocolVersion
-        let found = try await store.send("GET", key)
+        let found: RESPValue
+        do throws(BackgroundError) {
+            found = try await store.send("GET", key)
+        } catch {
+            guard error.isWrongType else { throw error }
+            throw unreadableVersion(key, "it is not a string")
+        }
+        if let text = found.text, Int64(text) == nil { throw unreadableVersion(key, "it holds \(Names.quoted(text))") }
         if found == .null {
             // A Redis that takes no writes at present is no reason not to start.
             _ = try? await store.send("SET", key, "\(Self.protocolVersion)", "NX")
@@ -121,6 +129,14 @@ package struct Preflight: Sendable {
                     + "version \(Self.protocolVersion). Use a newer one."
             )
         }
+    }
+
+    private func unreadableVersion(_ key: String, _ what: String) -> BackgroundError {
+        BackgroundError(
+            .unsuitable,
+            "The key \(key) should hold the protocol's version, a number, and \(what). Is the namespace somebody else's? "
+                + "If not, delete the key."
+        )
     }
 
     private func checkRights(_ store: RedisStore, _ rights: Rights) async throws(BackgroundError) {

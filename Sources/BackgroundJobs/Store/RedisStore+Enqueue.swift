@@ -6,8 +6,7 @@ extension RedisStore {
     @discardableResult
     package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String] {
         let plain = jobs.filter { $0.lock == nil }
-        if !plain.isEmpty { try await enqueuePlain(plain) }
-        var holders: [String: String] = [:]
+        var holders = plain.isEmpty ? [:] : try await enqueuePlain(plain)
         guard plain.count < jobs.count else { return holders }
         for job in jobs {
             guard let lock = job.lock else { continue }
@@ -19,40 +18,45 @@ extension RedisStore {
         return holders
     }
 
-    private func enqueuePlain(_ jobs: [NewJob]) async throws(BackgroundError) {
-        let jobs = try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
-            try await withoutQueued(jobs)
+    /// Returns the IDs, each by itself, of those that were there before.
+    private func enqueuePlain(_ all: [NewJob]) async throws(BackgroundError) -> [String: String] {
+        let (jobs, present) = try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
+            try await withoutQueued(all)
         }
-        guard let first = jobs.first else { return }
+        guard let first = jobs.first else { return present }
         var tries = 0
         while true {
             do {
-                return try await patiently(where: \.isMissingConnection) { () async throws(BackgroundError) in
+                try await patiently(where: \.isMissingConnection) { () async throws(BackgroundError) in
                     try await transact(jobs)
                 }
+                return present
             } catch {
                 guard error.code == .unknownFate, tries < 5 else { throw error }
                 tries += 1
                 // The transaction is atomic: if one of its hashes is there, all of it was done.
-                if try await isQueued(first.id, after: error) { return }
+                if try await isQueued(first.id, after: error) { return present }
             }
         }
     }
 
     /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID, also
     /// within one call.
-    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> [NewJob] {
+    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> ([NewJob], present: [String: String]) {
         var ids: Set<String> = []
         let jobs = jobs.filter { !$0.isIDChosen || ids.insert($0.id).inserted }
         let chosen = jobs.indices.filter { jobs[$0].isIDChosen }
-        guard !chosen.isEmpty else { return jobs }
+        guard !chosen.isEmpty else { return (jobs, [:]) }
         var pipeline = Pipeline()
         for index in chosen { pipeline.command("HGET", keys.job(jobs[index].id), "que") }
         var present: Set<Int> = []
         for (index, reply) in zip(chosen, try await send(pipeline)) where try reply.orThrow() != .null {
             present.insert(index)
         }
-        return jobs.indices.filter { !present.contains($0) }.map { jobs[$0] }
+        return (
+            jobs.indices.filter { !present.contains($0) }.map { jobs[$0] },
+            Dictionary(uniqueKeysWithValues: present.map { (jobs[$0].id, jobs[$0].id) })
+        )
     }
 
     private func isQueued(_ job: String, after failure: BackgroundError) async throws(BackgroundError) -> Bool {
@@ -110,7 +114,7 @@ extension RedisStore {
         guard let results = try (refused ?? replies[replies.count - 1]).orThrow().array else {
             throw BackgroundError(.damaged, "Redis answered EXEC with neither results nor an error.")
         }
-        try await undo(jobs, pushes: pushes, results: results)
+        try await undo(jobs, pushes: pushes, results: results, now: now)
     }
 
     /// An error inside EXEC does not stop the commands behind it: where a push failed (its key is of a wrong type), the
@@ -118,7 +122,12 @@ extension RedisStore {
     ///
     /// An error of the last command alone (`queues` is no set) is none of the producer's: the jobs are queued, and the
     /// watchers tell of it.
-    private func undo(_ jobs: [NewJob], pushes: [[Int]], results: [RESPValue]) async throws(BackgroundError) {
+    private func undo(
+        _ jobs: [NewJob],
+        pushes: [[Int]],
+        results: [RESPValue],
+        now: Int64
+    ) async throws(BackgroundError) {
         let essential = results.prefix(jobs.count + pushes.count)
         guard let failure = essential.first(where: { if case .error = $0 { true } else { false } }) else { return }
         var cleanup = Pipeline()
@@ -127,7 +136,15 @@ extension RedisStore {
             for member in members { cleanup.command("DEL", keys.job(jobs[member].id)) }
         }
         if cleanup.commandCount > 0 { try await delete(cleanup) }
-        _ = try failure.orThrow()
+        do {
+            _ = try failure.orThrow()
+        } catch {
+            guard error.isWrongType, let push = results.dropFirst(jobs.count).firstIndex(of: failure),
+                let job = pushes.indices.contains(push - jobs.count) ? pushes[push - jobs.count].first : nil
+            else { throw error }
+            let key = due(jobs[job], now) == nil ? keys.ready(jobs[job].queue) : keys.scheduled(jobs[job].queue)
+            throw BackgroundError(error.code, "\(key): \(error.message)", cause: error.cause)
+        }
     }
 
     /// Deletes the hashes of jobs that could not be pushed. A broken connection is waited out, and never taken for one in

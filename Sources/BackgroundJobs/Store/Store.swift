@@ -5,7 +5,8 @@
 package protocol Store: Sendable {
     /// enqueue: writes the jobs and pushes them to `ready` or `scheduled`, all of them or none. (Where a key is of a wrong
     /// type, all or none of each queue, and the call throws.)
-    /// Those that hold a uniqueness lock go one by one; the ones that found it held are named with the job that holds it.
+    /// Those that hold a uniqueness lock go one by one; the ones that found it held are named with the job that
+    /// holds it, and those whose ID was chosen and that were there before with themselves.
     @discardableResult
     func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String]
 

@@ -24,11 +24,22 @@ struct Promoter: Sendable {
     private func promote(_ queue: String) async throws(BackgroundError) -> Duration? {
         while true {
             let promotion = try await watch.store.promote(queue, limit: Self.step)
-            for job in promotion.moved {
-                watch.logger.debug("Promoted a job", metadata: [LogKey.job: "\(job)", LogKey.queue: "\(queue)"])
-            }
+            log(promotion.moved, queue)
             if !promotion.moved.isEmpty, promotion.wait == 0, !Task.isCancelled { continue }
             return promotion.wait.map { .milliseconds(max($0, 1)) }
+        }
+    }
+
+    /// One line a step, with the first IDs; all of them at debug.
+    private func log(_ jobs: [String], _ queue: String) {
+        guard !jobs.isEmpty else { return }
+        let more = jobs.count > 10 ? ", …" : ""
+        watch.logger.info(
+            "Promoted \(jobs.count) jobs that were due: \(jobs.prefix(10).joined(separator: ", "))\(more)",
+            metadata: [LogKey.queue: "\(queue)"]
+        )
+        for job in jobs {
+            watch.logger.debug("Promoted a job", metadata: [LogKey.job: "\(job)", LogKey.queue: "\(queue)"])
         }
     }
 }

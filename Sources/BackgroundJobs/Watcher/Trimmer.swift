@@ -53,7 +53,7 @@ struct Trimmer: Sendable {
         }
         places[set, default: [:]][queue] = place
         if removed > 0 {
-            watch.logger.debug("Trimmed \(removed) of \(set.rawValue)", metadata: [LogKey.queue: "\(queue)"])
+            watch.logger.info("Trimmed \(removed) of \(set.rawValue)", metadata: [LogKey.queue: "\(queue)"])
         }
         return removed
     }

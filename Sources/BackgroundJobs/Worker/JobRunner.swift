@@ -76,7 +76,7 @@ struct JobRunner: Sendable {
             jobID: job.id,
             attemptID: job.attempt,
             attempt: job.number,
-            failures: job.fields["ers"].flatMap { Int($0) }.map { min(max(0, $0), 1 << 53) } ?? 0,
+            failures: job.fields["ers"].flatMap { Int($0) }.flatMap { (0...1 << 53).contains($0) ? $0 : nil } ?? 0,
             queue: job.queue,
             className: className,
             logger: logger,

@@ -114,8 +114,7 @@ extension WorkerDriver {
         stopping.withLock { $0.hasReleased = true }
         aside.run { [self] in
             settleAllOverdue()
-            let released = machine.withLock { $0.release(givenBack) }
-            if !released.isEmpty { logger.info("Gave back \(released.count) jobs that had not ended") }
+            _ = machine.withLock { $0.release(givenBack) }
             pressOn()
         }
         schedule(in: Self.lastReports) { [self] in
@@ -196,8 +195,11 @@ extension WorkerDriver {
             defer { stopping.hasLeft = true }
             return (!stopping.hasLeft, stopping.stall)
         }
+        guard isFirst else { return stall }
+        let givenBack = machine.withLock { $0.givenBack }
+        if givenBack > 0 { logger.info("Gave back \(givenBack) jobs that had not ended") }
         let left = tasks.count
-        guard isFirst, left > 0 else { return stall }
+        guard left > 0 else { return stall }
         logger.error("\(left) jobs ignore their cancellation; they were given back or abandoned")
         onStragglers?(stall)
         return stall

@@ -68,6 +68,8 @@ package struct WorkerMachine: Sendable {
     var needsSweep = false
     var running: [String: Run] = [:]
     private var begun = 0
+    /// How many were given back.
+    package private(set) var givenBack = 0
     var unreported: [Finish] = []
     /// Ends that Redis can't record, since a key is of a wrong type: kept, with their fibers, and tried once a second.
     var unrecordable: [Finish] = []
@@ -246,6 +248,7 @@ package struct WorkerMachine: Sendable {
     /// A job's task has ended; false if the attempt had been lost before, so that nobody is told of its result.
     package mutating func ended(_ attempt: String, after milliseconds: Double, as ending: Ending) -> Bool {
         guard let run = running.removeValue(forKey: attempt) else { return false }
+        if ending == .shutdown || ending == .unbegun { givenBack += 1 }
         unreported.append(
             Finish(
                 attempt: attempt,

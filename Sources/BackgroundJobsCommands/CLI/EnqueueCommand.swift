@@ -106,7 +106,9 @@ struct EnqueueCommand: AsyncParsableCommand {
                     options: options.options
                 )
                 try StandardStream.output.write(queued.id + "\n")
-                if queued.isDuplicate { note(Enqueuing.duplicate) }
+                if queued.isDuplicate {
+                    note(queued.id == id ? "A job with this ID is there already: nothing was queued." : Enqueuing.duplicate)
+                }
                 return
             }
             var enqueuing = Enqueuing(

@@ -20,6 +20,8 @@ struct Enqueuing {
     /// How many jobs were taken in, duplicates included.
     private var done = 0
     private var duplicates = 0
+    /// What the arguments are read from.
+    private var source = ""
     private var queued: Int { done - duplicates }
 
     init(manager: Manager, className: String, queue: String, delay: Duration?, time: Date?, options: JobOptions) {
@@ -46,7 +48,8 @@ struct Enqueuing {
 
     /// Enqueues a job for each line.
     mutating func lines(of path: String) async throws {
-        let name = path == "-" ? "standard input" : path
+        let name = path == "-" ? "Standard input" : path
+        source = name
         var reader: LineReader
         do {
             reader = try LineReader(path: path, limit: Self.longestLine)
@@ -86,7 +89,7 @@ struct Enqueuing {
                 "Line \(number) has more than \(error.limit) bytes. Store large data elsewhere and pass a reference."
             )
         } catch let error as LineReader.Failed {
-            throw stopped(code: 1, "It could not be read on: \(error.reason).")
+            throw stopped(code: 1, "\(source) could not be read on: \(error.reason).")
         }
     }
 

@@ -120,16 +120,16 @@ struct RetryTests {
             let job = try await stage.manager.enqueue("Fails", options: none).id
             try await stage.ended(job, as: "Dead")
             #expect(try await stage.records.attempts(of: job).count == 1)
-            let some = JobOptions(retries: 1_000_000, backoff: .fixed(.milliseconds(100)), retryFor: .milliseconds(700))
+            let some = JobOptions(retries: 1_000_000, backoff: .fixed(.milliseconds(500)), retryFor: .seconds(5))
             let other = try await stage.manager.enqueue("Fails", options: some).id
             let fields = try await stage.ended(other, as: "Dead")
             let queued = try #require(fields["qat"].flatMap { Int($0) })
             let attempts = try await stage.records.attempts(of: other)
             #expect(attempts.count > 1)
             let last = try #require(attempts.last?["fin"].flatMap { Int($0) })
-            #expect(last + 100 > queued + 700, "it was tried as long as it may")
-            let dues = attempts.compactMap { $0["fin"].flatMap { Int($0) } }.dropLast().map { $0 + 100 }
-            #expect(dues.allSatisfy { $0 <= queued + 700 + 1 }, "and no retry was to begin later")
+            #expect(last + 500 > queued + 5000, "it was tried as long as it may")
+            let dues = attempts.compactMap { $0["fin"].flatMap { Int($0) } }.dropLast().map { $0 + 500 }
+            #expect(dues.allSatisfy { $0 <= queued + 5000 + 1 }, "and no retry was to begin later")
         }
     }
 
