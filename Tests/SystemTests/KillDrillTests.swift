@@ -75,7 +75,7 @@ extension SystemTests.Crashes {
             #expect(message.contains(words), "\(message)")
         }
         #expect(try await stage.records.job(poison[0])["end"] == "Dead")
-        #expect(watcher.count(of: "Ended an attempt") == 3)
+        #expect(watcher.isRunning)
     }
 }
 

@@ -42,7 +42,8 @@ extension RedisStore {
 
     /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID, also
     /// within one call.
-    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> ([NewJob], present: [String: String]) {
+    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> ([NewJob], present: [String: String])
+    {
         var ids: Set<String> = []
         let jobs = jobs.filter { !$0.isIDChosen || ids.insert($0.id).inserted }
         let chosen = jobs.indices.filter { jobs[$0].isIDChosen }

@@ -107,7 +107,10 @@ struct EnqueueCommand: AsyncParsableCommand {
                 )
                 try StandardStream.output.write(queued.id + "\n")
                 if queued.isDuplicate {
-                    note(queued.id == id ? "A job with this ID is there already: nothing was queued." : Enqueuing.duplicate)
+                    note(
+                        queued.id == id
+                            ? "A job with this ID is there already: nothing was queued." : Enqueuing.duplicate
+                    )
                 }
                 return
             }

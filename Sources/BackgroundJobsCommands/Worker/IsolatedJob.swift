@@ -39,6 +39,8 @@ struct IsolatedJob: Sendable {
                 environment: .inherit.updating([
                     Environment.Key(stringLiteral: Self.resultVariable): result.path,
                     Environment.Key(stringLiteral: marker[0]): marker[1],
+                    // The end of what it writes is kept: that is to be why it trapped, and not where.
+                    "SWIFT_BACKTRACE": "enable=no",
                 ]),
                 input: [UInt8](input)
             )
