@@ -5,19 +5,24 @@ extension MemoryState {
     mutating func enqueue(_ jobs: [NewJob]) -> [String: String] {
         var holders: [String: String] = [:]
         // Those with a lock come last, one by one.
-        let present = Set(jobs.map(\.id).filter { data.jobs[$0]?["que"] != nil })
+        let present = Set(jobs.map(\.id).filter(isQueued))
         for job in jobs where job.lock == nil {
             if job.isIDChosen, present.contains(job.id) {
                 holders[job.id] = job.id
-            } else if !(job.isIDChosen && data.jobs[job.id]?["que"] != nil) {
+            } else if !(job.isIDChosen && isQueued(job.id)) {
                 queue(job)
             }
         }
         for job in jobs {
-            guard let lock = job.lock, data.jobs[job.id]?["que"] == nil else { continue }
+            guard let lock = job.lock, !isQueued(job.id) else { continue }
             if let holder = holder(of: lock, for: job) { holders[job.id] = holder }
         }
         return holders
+    }
+
+    /// Of one that was dequeued from a long list the hash is still there.
+    private func isQueued(_ job: String) -> Bool {
+        data.jobs[job]?["que"] != nil && data.jobs[job]?["end"] != "Dequeued"
     }
 
     private func due(_ job: NewJob) -> Int64? {
@@ -33,6 +38,7 @@ extension MemoryState {
     private mutating func queue(_ job: NewJob) {
         let due = due(job)
         var record = data.jobs[job.id] ?? Record()
+        for field in ["end", "att", "las", "ers", "crs", "crt", "cnl"] { record[field] = nil }
         record["que"] = job.queue
         record["cls"] = job.className
         record.fields["arg"] = job.arguments
@@ -71,6 +77,8 @@ extension MemoryState {
     }
 
     private mutating func move(_ holder: String, _ queue: String, to due: Int64?, _ expiry: Int64?) {
+        let record = data.jobs[holder] ?? Record()
+        let (former, before) = (record.number("exp"), record.number("pat") ?? record.number("qat") ?? due ?? now)
         guard takeOut(holder, queue, longest: 10_000) else { return }
         if let due {
             schedule(holder, queue, at: due)
@@ -78,7 +86,12 @@ extension MemoryState {
             set("pat", of: holder, to: now)
             pushTail("ready", queue, holder)
         }
-        if let expiry { set("exp", of: holder, to: (due ?? now) + expiry) }
+        if let expiry {
+            set("exp", of: holder, to: (due ?? now) + expiry)
+        } else if let former {
+            // As long after its new time as after its former one.
+            set("exp", of: holder, to: former + (due ?? now) - before)
+        }
     }
 
     // MARK: Taking jobs out
@@ -165,11 +178,11 @@ extension MemoryState {
         return .cancelled
     }
 
-    mutating func retry(_ job: String) -> Retried {
+    mutating func retry(_ job: String, onlyDead: Bool) -> Retried {
         guard let standing = standing(of: job) else { return .missing }
         if standing.isRunning { return .running }
-        let isMended =
-            standing.hasEnded && ["Dead", "Discarded", "Cancelled", "Expired"].contains(standing.end ?? "")
+        let mendable = onlyDead ? ["Dead"] : ["Dead", "Discarded", "Cancelled", "Expired"]
+        let isMended = standing.hasEnded && mendable.contains(standing.end ?? "")
         if standing.hasEnded, !isMended { return .ended }
         let queue = standing.queue
         guard !queue.isEmpty else { return .damaged("the job has no field que") }
@@ -185,6 +198,7 @@ extension MemoryState {
             return .waiting
         }
         set("pat", of: job, to: now)
+        if isMended { set("qat", of: job, to: now) }
         pushTail("ready", queue, job)
         data.sets["queues", default: []].insert(queue)
         return .queued

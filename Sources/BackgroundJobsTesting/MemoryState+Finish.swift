@@ -103,6 +103,11 @@ extension MemoryState {
         case .shutdown where record["dlv"] == "amo":
             bury(job, queue)
         case .shutdown, .unbegun:
+            if ending == .unbegun, data.jobs[job]?["las"] == finish.attempt {
+                // As if it had not been claimed.
+                data.jobs[job]?["att"] = "\(max(0, fate.begun - 1))"
+                data.jobs[job]?["las"] = record["prv"]
+            }
             let crashes = crashesWithin(window(record), fate.crashes, fate.crashTime).count
             pushHead(crashes > 1 ? "suspects" : "ready", queue, job)
         }
@@ -137,8 +142,8 @@ extension MemoryState {
             let hours = window.quotientAndRemainder(dividingBy: 3_600_000)
             let within = hours.remainder == 0 ? "\(hours.quotient) h" : "\(window / 1000) s"
             crash.sentence =
-                "the job is dead: its worker vanished "
-                + "(crash \(crash.count)\(window == 0 ? "" : " within \(within)"); \(budget) are forgiven)"
+                "the job is dead: crash \(crash.count)\(window == 0 ? "" : " within \(within)"), "
+                + "and \(budget) are forgiven"
         }
         return crash
     }

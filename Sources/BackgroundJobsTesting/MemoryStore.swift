@@ -88,8 +88,8 @@ public final class MemoryStore: Store {
         return outcome
     }
 
-    package func retry(_ jobs: [String]) async throws(BackgroundError) -> [Retried] {
-        transact { state in jobs.map { state.retry($0) } }
+    package func retry(_ jobs: [String], onlyDead: Bool) async throws(BackgroundError) -> [Retried] {
+        transact { state in jobs.map { state.retry($0, onlyDead: onlyDead) } }
     }
 
     package func delete(

@@ -31,7 +31,7 @@ extension Inspector {
             // Those of attempts that were looked at in an earlier step are neither done nor left once more.
             let jobs = found.compactMap(\.job).filter { asked.insert($0).inserted }
             result.left += found.count { $0.job == nil }
-            for verdict in try await retryStep(jobs[...]) {
+            for verdict in try await retryStep(jobs[...], onlyDead: true) {
                 if verdict == .queued { result.done += 1 } else { result.left += 1 }
                 if case .damaged(let sentence) = verdict { result.add(problem: sentence) }
             }
@@ -79,9 +79,9 @@ extension Inspector {
     /// A sorted set.
     func key(of list: JobList, _ queue: String) -> String { "\(namespace):\(list.rawValue):\(queue)" }
 
-    func retryStep(_ jobs: ArraySlice<String>) async throws(BackgroundError) -> [Retried] {
+    func retryStep(_ jobs: ArraySlice<String>, onlyDead: Bool = false) async throws(BackgroundError) -> [Retried] {
         try await store.patiently(where: \.wasNotDone) { () async throws(BackgroundError) in
-            try await store.retry(Array(jobs))
+            try await store.retry(Array(jobs), onlyDead: onlyDead)
         }
     }
 

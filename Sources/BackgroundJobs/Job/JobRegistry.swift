@@ -14,9 +14,6 @@ public struct JobRegistry: Sendable {
         var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
         /// Whether it is a program of its own.
         var isProgram = false
-
-        /// What it may take beyond `killAfter` to end when it is cancelled: a program that is killed has to be cleared away.
-        var unwinding: Duration { isProgram ? .seconds(5) : .zero }
     }
 
     package private(set) var entries: [String: Entry] = [:]
@@ -74,6 +71,10 @@ public struct JobRegistry: Sendable {
     ///   - handler: does the work.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
+        precondition(
+            options.expires == nil && options.unique == nil,
+            "the job class \(name): expires and unique are for those who enqueue it"
+        )
         add(name, Entry(options: options, handler: handler))
     }
 

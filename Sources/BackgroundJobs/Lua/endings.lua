@@ -37,6 +37,7 @@ local function look_at_ending(queue, attempt, job)
         crashes = number(fields[4]) or 0,
         crash_time = number(fields[5]),
         begun = number(fields[9]) or 0,
+        last = last,
         cancelled = not over and fields[6] == '1',
         over = over,
         faults = faults,
@@ -123,7 +124,7 @@ local function crash(fields, delivery, budget, window)
         elseif window > 0 then
             within = string.format(' within %.0f s', math.floor(window / 1000))
         end
-        sentence = string.format('the job is dead: its worker vanished (crash %d%s; %d are forgiven)', crashes, within, budget)
+        sentence = string.format('the job is dead: crash %d%s, and %d are forgiven', crashes, within, budget)
     end
     return crashes, first or now, sentence
 end

@@ -25,7 +25,8 @@ if sound then sound, fault = exists_as('list', key('ready', queue)) end
 if sound then sound, fault = exists_as('zset', key('scheduled', queue)) end
 if sound then sound, fault = exists_as('set', prefix .. 'queues') end
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
-if redis.call('HEXISTS', key('jobs', job), 'que') == 1 then return { 'queued', job } end
+local there = redis.call('HMGET', key('jobs', job), 'que', 'end')
+if there[1] and there[2] ~= 'Dequeued' then return { 'queued', job } end
 
 local holder = redis.call('GET', lock)
 if holder then
@@ -39,13 +40,20 @@ if holder then
             redis.call('PEXPIRE', lock, string.format('%.0f', until_))
             if mode ~= 'replace-time' then redis.call('HSET', key('jobs', holder), 'arg', ARGV[5]) end
             if mode ~= 'replace-arguments' then
+                -- As long after its new time as after its former one.
+                local times = redis.call('HMGET', key('jobs', holder), 'exp', 'pat', 'qat')
+                local expiry, before = number(times[1]), number(times[2]) or number(times[3]) or time
                 local found = take_out(holder, fields.queue, tonumber(ARGV[13]))
                 if found then
                     if due then schedule(fields.queue, holder, time) else
                         redis.call('HSET', key('jobs', holder), 'pat', time)
                         redis.call('RPUSH', key('ready', fields.queue), holder)
                     end
-                    if ARGV[12] ~= '' then redis.call('HSET', key('jobs', holder), 'exp', time + tonumber(ARGV[12])) end
+                    if ARGV[12] ~= '' then
+                        redis.call('HSET', key('jobs', holder), 'exp', time + tonumber(ARGV[12]))
+                    elseif expiry then
+                        redis.call('HSET', key('jobs', holder), 'exp', expiry + time - before)
+                    end
                 end
             end
         end
@@ -59,6 +67,8 @@ if ARGV[10] == 'started' then add('unu', 'started') end
 if ARGV[12] ~= '' then add('exp', (due or now) + tonumber(ARGV[12])) end
 for i = 14, #ARGV do record[#record + 1] = ARGV[i] end
 redis.call('HSET', key('jobs', job), unpack(record))
+-- Of one that was dequeued from a long list the hash is still there.
+redis.call('HDEL', key('jobs', job), 'end', 'att', 'las', 'ers', 'crs', 'crt', 'cnl')
 redis.call('SET', lock, job, 'PX', string.format('%.0f', until_))
 if due then schedule(queue, job, due) else redis.call('RPUSH', key('ready', queue), job) end
 redis.call('SADD', prefix .. 'queues', queue)

@@ -95,6 +95,10 @@ local counter_of = {
     completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
     snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled',
 }
+local function give_back(queue, job, fields, rules)
+    local counted = crashes_within(number(rules[3]) or usual_window, fields.crashes, fields.crash_time)
+    redis.call('LPUSH', key(counted > 1 and 'suspects' or 'ready', queue), job)
+end
 local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target)
     local running, fault = look('SISMEMBER', key('processing', queue), attempt)
     if running == 0 then return except(i, settled(attempt)) end
@@ -117,7 +121,7 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     end
     local set = set_of[ending] or 'ended'
     local over = fields.gone or fields.over
-    local rules = (ending == 'shutdown' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
+    local rules = (ending == 'shutdown' or ending == 'unbegun' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
     local at_most_once = ending == 'shutdown' and rules[1] == 'amo'
     local crashes, first, fatal
     if ending == 'crashed' and not over then
@@ -158,9 +162,14 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
         requeue_crashed(queue, job, crashes, first, fatal)
     elseif at_most_once then
         bury(queue, job)
+    elseif ending == 'unbegun' and fields.last == attempt then
+        -- As if it had not been claimed: it may still expire, and be the first.
+        local former = redis.call('HGET', key('attempts', attempt), 'prv')
+        redis.call('HSET', key('jobs', job), 'att', math.max(0, fields.begun - 1))
+        if former then redis.call('HSET', key('jobs', job), 'las', former) else redis.call('HDEL', key('jobs', job), 'las') end
+        give_back(queue, job, fields, rules)
     else
-        local counted = crashes_within(number(rules[3]) or usual_window, fields.crashes, fields.crash_time)
-        redis.call('LPUSH', key(counted > 1 and 'suspects' or 'ready', queue), job)
+        give_back(queue, job, fields, rules)
     end
 end
 for i = completed_count, completed_count + tonumber(next_argument()) - 1 do

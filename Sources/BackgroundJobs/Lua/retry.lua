@@ -1,7 +1,7 @@
 -- retry: by hand. A job that has ended without success goes to the tail of `ready`, as new; one in `scheduled` at once.
 --
 -- KEYS  1 <ns>:queues
--- ARGV  1 namespace   2 … jobs
+-- ARGV  1 namespace   2 1 if only those that are dead or scheduled are meant   3 … jobs
 -- Returns a verdict for each: 'queued' | 'waiting' | 'running' | 'ended' (it succeeded, or can't be taken back) |
 --       'missing' | a sentence that says what is damaged
 --
@@ -12,7 +12,7 @@ local mendable = { Dead = true, Discarded = true, Cancelled = true, Expired = tr
 local function retry(job)
     local state, fields = look_at_waiting(job)
     if type(state) == 'table' then return state.err end
-    local mends = state == 'ended' and mendable[fields.over]
+    local mends = state == 'ended' and (fields.over == 'Dead' or (ARGV[2] ~= '1' and mendable[fields.over]))
     if state ~= 'waiting' and not mends then return state end
     local queue = fields.queue
     if not queue then return key('jobs', job) .. ' has no field que' end
@@ -32,6 +32,8 @@ local function retry(job)
         if fields.over == 'Cancelled' then take_out(job, queue) end
     end
     redis.call('HSET', key('jobs', job), 'pat', now)
+    -- Its age is counted anew.
+    if mends then redis.call('HSET', key('jobs', job), 'qat', now) end
     redis.call('RPUSH', key('ready', queue), job)
     redis.call('SADD', prefix .. 'queues', queue)
     return 'queued'
@@ -39,5 +41,5 @@ end
 
 relieve()
 local verdicts = {}
-for i = 2, #ARGV do verdicts[#verdicts + 1] = retry(ARGV[i]) end
+for i = 3, #ARGV do verdicts[#verdicts + 1] = retry(ARGV[i]) end
 return verdicts

@@ -49,11 +49,22 @@ extension RedisStore {
         let chosen = jobs.indices.filter { jobs[$0].isIDChosen }
         guard !chosen.isEmpty else { return (jobs, [:]) }
         var pipeline = Pipeline()
-        for index in chosen { pipeline.command("HGET", keys.job(jobs[index].id), "que") }
-        var present: Set<Int> = []
-        for (index, reply) in zip(chosen, try await send(pipeline)) where try reply.orThrow() != .null {
-            present.insert(index)
+        for index in chosen {
+            for field in ["que", "end"] { pipeline.command("HGET", keys.job(jobs[index].id), field) }
         }
+        let replies = try await send(pipeline)
+        var present: Set<Int> = []
+        var dequeued = Pipeline()
+        for (place, index) in chosen.enumerated() {
+            guard try replies[2 * place].orThrow() != .null else { continue }
+            if try replies[2 * place + 1].orThrow().text == "Dequeued" {
+                // From a long list, so that its hash is still there: it is as good as gone.
+                dequeued.command("DEL", keys.job(jobs[index].id))
+            } else {
+                present.insert(index)
+            }
+        }
+        if dequeued.commandCount > 0 { _ = try await send(dequeued) }
         return (
             jobs.indices.filter { !present.contains($0) }.map { jobs[$0] },
             Dictionary(uniqueKeysWithValues: present.map { (jobs[$0].id, jobs[$0].id) })

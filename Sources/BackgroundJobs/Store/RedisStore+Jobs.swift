@@ -24,9 +24,10 @@ extension RedisStore {
         return outcome
     }
 
-    package func retry(_ jobs: [String]) async throws(BackgroundError) -> [Retried] {
+    package func retry(_ jobs: [String], onlyDead: Bool) async throws(BackgroundError) -> [Retried] {
         guard !jobs.isEmpty else { return [] }
-        let reply = try await run(scripts.retry, arguments: jobs.count) { pipeline in
+        let reply = try await run(scripts.retry, arguments: 1 + jobs.count) { pipeline in
+            pipeline.append(onlyDead ? 1 : 0)
             for job in jobs { pipeline.append(job) }
         }
         guard let verdicts = reply.array, verdicts.count == jobs.count else { throw .unexpected(reply, "retry") }

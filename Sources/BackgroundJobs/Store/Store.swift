@@ -19,7 +19,9 @@ package protocol Store: Sendable {
     func cancel(_ job: String, recordedAs attempt: String) async throws(BackgroundError) -> Cancelled
 
     /// retry: a job that has ended without success goes to the tail of `ready`, one that is scheduled too.
-    func retry(_ jobs: [String]) async throws(BackgroundError) -> [Retried]
+    ///
+    /// - Parameter onlyDead: of those that have ended, the dead ones alone: not what was cancelled, discarded or expired.
+    func retry(_ jobs: [String], onlyDead: Bool) async throws(BackgroundError) -> [Retried]
 
     /// delete: removes members of a trimmed set, with what trimming them takes along; returns those that were there.
     func delete(_ members: [String], from set: TrimmedSet, of queue: String) async throws(BackgroundError) -> [String]

@@ -49,13 +49,16 @@ struct JobRunner: Sendable {
         /// What the job says, and where it doesn't, its class.
         let options: JobOptions
         let context: JobContext
+        /// What it may take beyond `killAfter` to end when it is cancelled: a process that is killed has to be cleared away.
+        let unwinding: Duration
         private let claimed = ContinuousClock.now
 
-        fileprivate init(_ job: ClaimedJob, _ entry: JobRegistry.Entry?, _ options: JobOptions, _ context: JobContext) {
+        fileprivate init(_ job: ClaimedJob, _ entry: JobRegistry.Entry?, _ options: JobOptions, _ context: JobContext, isIsolated: Bool) {
             self.job = job
             self.entry = entry
             self.options = options
             self.context = context
+            unwinding = isIsolated || entry?.isProgram == true ? .seconds(5) : .zero
         }
 
         /// Attempts that have failed by themselves, one more counted.
@@ -84,11 +87,12 @@ struct JobRunner: Sendable {
         )
         let entry = entries[className]
         let defaults = entry?.options ?? JobOptions()
-        guard !job.fields.isEmpty else { return Attempt(job, entry, defaults, context) }
+        let isIsolated = job.isLastTry && isolation != nil
+        guard !job.fields.isEmpty else { return Attempt(job, entry, defaults, context, isIsolated: isIsolated) }
         var faults: [String] = []
         let options = JobOptions(fields: job.fields, faults: &faults).or(defaults)
         for fault in faults { context.logger.warning("Job \(job.id): \(fault)") }
-        return Attempt(job, entry, options, context)
+        return Attempt(job, entry, options, context, isIsolated: isIsolated)
     }
 
     /// Runs an attempt's job; returns what it threw.

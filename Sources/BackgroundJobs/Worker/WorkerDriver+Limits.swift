@@ -39,7 +39,7 @@ extension WorkerDriver {
     /// Cancels an attempt's task, and abandons it if that does not end it.
     func cancel(_ attempt: String, because reason: JobContext.Cancellation) {
         guard let task = tasks.cancel(attempt, because: reason) else { return }
-        let unwinding = task.attempt?.entry?.unwinding ?? .zero
+        let unwinding = task.attempt?.unwinding ?? .zero
         schedule(in: options.killAfter + unwinding) { self.abandon(attempt) }
     }
 

@@ -9,9 +9,16 @@ internal import Subprocess
 /// The parent keeps the attempt: it vouches for it, ends the child when it is cancelled, and reports how it ended. The child
 /// is handed the job on its standard input, and leaves what became of it in a file.
 struct IsolatedJob: Sendable {
-    /// The hidden argument in front of the worker's own.
-    static let argument = "--run-one-job"
+    /// Tells a child that it is one, and where the result goes.
     private static let resultVariable = "BG_ISOLATED_RESULT"
+    /// What the file begins with once the job has.
+    private static let begun = "begun\n"
+    /// With what the child exits: the job completed; or how it ended stands in the file.
+    private static let completed: Int32 = 30
+    private static let ended: Int32 = 31
+
+    /// Whether this process was started for one job.
+    static var isAsked: Bool { ProcessInfo.processInfo.environment[resultVariable] != nil }
 
     // MARK: The parent
 
@@ -22,10 +29,15 @@ struct IsolatedJob: Sendable {
 
     /// Runs a job in a process of its own; returns what the child made of it.
     ///
-    /// - Throws: ``ProcessDied`` if it ended without saying so, `CancellationError` if the task was cancelled.
+    /// - Throws: ``ProcessDied`` if it ended without saying so, `CancellationError` if the task was cancelled, anything else
+    ///   if the job did not begin.
     func run(_ job: ClaimedJob) async throws -> Ending {
-        let result = FileManager.default.temporaryDirectory.appending(path: "bg-job-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: result) }
+        // Made here, so that it is not the job's fault if it can't be.
+        let path = FileManager.default.temporaryDirectory.appending(path: "bg-job-\(UUID().uuidString)").path
+        guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
+            throw HandlerFailure(name: "Spawn Failed", message: "\(path): can't be written: \(String(cString: strerror(errno)))")
+        }
+        defer { try? FileManager.default.removeItem(atPath: path) }
         logger.notice(
             "The last try of a suspect runs in a process of its own",
             metadata: ["job": "\(job.id)", "class": "\(job.className ?? "")"]
@@ -35,9 +47,9 @@ struct IsolatedJob: Sendable {
             let marker = guardian.marker.split(separator: "=", maxSplits: 1).map(String.init)
             return try await GuardedProcess(guardian: guardian, killAfter: killAfter).run(
                 "/proc/self/exe",
-                arguments: [Self.argument] + arguments,
+                arguments: arguments,
                 environment: .inherit.updating([
-                    Environment.Key(stringLiteral: Self.resultVariable): result.path,
+                    Environment.Key(stringLiteral: Self.resultVariable): path,
                     Environment.Key(stringLiteral: marker[0]): marker[1],
                     // The end of what it writes is kept: that is to be why it trapped, and not where.
                     "SWIFT_BACKTRACE": "enable=no",
@@ -47,10 +59,17 @@ struct IsolatedJob: Sendable {
         }
         // What its logger wrote.
         FileHandle.standardError.write(Data(outcome.message.utf8))
-        guard case .exited(0) = outcome.status, let written = try? Data(contentsOf: result) else {
-            throw ProcessDied(description: Self.words(outcome.status, outcome.message))
+        let written = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
+        switch outcome.status {
+        case .exited(Self.completed):
+            return .completed
+        case .exited(Self.ended) where written.hasPrefix(Self.begun):
+            return try JSONDecoder().decode(Ending.self, from: Data(written.dropFirst(Self.begun.count).utf8))
+        case let status where written.hasPrefix(Self.begun):
+            throw ProcessDied(description: Self.words(status, outcome.message))
+        case let status:
+            throw HandlerFailure(name: "Spawn Failed", message: Self.words(status, outcome.message))
         }
-        return try JSONDecoder().decode(Ending.self, from: written)
     }
 
     private static func words(_ status: TerminationStatus, _ message: String) -> String {
@@ -59,7 +78,9 @@ struct IsolatedJob: Sendable {
             case .exited(let code): "exited with \(code)"
             case .signaled(let number): "was ended by signal \(number)"
             }
-        return "the process of its own in which it ran \(how)\(message.isEmpty ? "" : ": \(message)")"
+        // Room for what is said of the job's fate, within the limit of a message.
+        let shown = message.utf8.count > 3500 ? String(decoding: message.utf8.suffix(3500), as: UTF8.self) : message
+        return "the process of its own in which it ran \(how)\(shown.isEmpty ? "" : ": \(shown)")"
     }
 
     // MARK: The child
@@ -67,10 +88,12 @@ struct IsolatedJob: Sendable {
     /// Runs the job that stands on the standard input, leaves its ending where the parent looks for it, and exits.
     static func serve(_ jobs: JobRegistry, logger: Logger) async -> Never {
         do {
-            guard let path = ProcessInfo.processInfo.environment[resultVariable] else {
-                throw BackgroundError(.invalidArgument, "\(argument) is for the worker's own use.")
-            }
+            let path = ProcessInfo.processInfo.environment[resultVariable] ?? ""
+            // For what the job starts it has no meaning.
+            unsetenv(resultVariable)
+            let result = try FileHandle(forWritingTo: URL(filePath: path))
             let job = try JSONDecoder().decode(ClaimedJob.self, from: FileHandle.standardInput.readToEnd() ?? Data())
+            try result.write(contentsOf: Data(begun.utf8))
             let stopped = RaisedOnce()
             let running = Task { await jobs.run(job, logger: logger) { stopped.isRaised } }
             let signals = ProcessSignals()
@@ -80,10 +103,11 @@ struct IsolatedJob: Sendable {
             }
             let ending = await running.value
             withExtendedLifetime(signals) {}
-            try JSONEncoder().encode(ending).write(to: URL(filePath: path), options: .atomic)
-            exit(0)
+            if ending == .completed { exit(completed) }
+            try result.write(contentsOf: JSONEncoder().encode(ending))
+            exit(ended)
         } catch {
-            FileHandle.standardError.write(Data("bg-worker \(argument): \(error)\n".utf8))
+            FileHandle.standardError.write(Data("a job's own process: \(error)\n".utf8))
             exit(70)
         }
     }

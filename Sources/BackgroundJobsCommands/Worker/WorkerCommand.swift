@@ -7,8 +7,6 @@ import Logging
 struct WorkerCommand: AsyncParsableCommand {
     /// The jobs of the program that was started; a command's own properties all come from the command line.
     @TaskLocal static var jobs = JobRegistry()
-    /// Whether it was started by a worker, for one job.
-    @TaskLocal static var isOneJob = false
 
     static let configuration = CommandConfiguration(
         commandName: "bg-worker",

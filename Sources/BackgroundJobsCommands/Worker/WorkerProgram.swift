@@ -25,13 +25,7 @@ public enum WorkerProgram {
     ///   - arguments: the command line without the program's name; nil: the process's own.
     public static func main(jobs: JobRegistry = JobRegistry(), arguments: [String]? = nil) async -> Never {
         Guardian.runIfAsked()
-        let isOneJob = CommandLine.arguments.dropFirst().first == IsolatedJob.argument
-        let arguments = isOneJob ? Array(CommandLine.arguments.dropFirst(2)) : arguments
-        await WorkerCommand.$jobs.withValue(jobs) { () async -> Void in
-            await WorkerCommand.$isOneJob.withValue(isOneJob) { () async -> Void in
-                await WorkerCommand.runAndExit(arguments)
-            }
-        }
+        await WorkerCommand.$jobs.withValue(jobs) { () async -> Void in await WorkerCommand.runAndExit(arguments) }
         Foundation.exit(0)
     }
 }
@@ -43,7 +37,7 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
-        if Self.isOneJob { await IsolatedJob.serve(jobs, logger: logger) }
+        if IsolatedJob.isAsked { await IsolatedJob.serve(jobs, logger: logger) }
         jobs.isolation =
             IsolatedJob(
                 arguments: Array(CommandLine.arguments.dropFirst()),

@@ -85,7 +85,7 @@ struct EndingConformance {
                 try await store.finish(job, .crashed(message: "signal 11"))
                 let attempt = try #require(try await store.attempt(job.attempt))
                 #expect(attempt["err"] == "Crashed" && attempt["fin"] != nil)
-                let last = "signal 11; the job is dead: its worker vanished (crash 4 within 72 h; 3 are forgiven)"
+                let last = "signal 11; the job is dead: crash 4 within 72 h, and 3 are forgiven"
                 #expect(attempt["msg"] == (run == 4 ? last : "signal 11"))
                 #expect(try await store.list("suspects:q") == (run == 2 || run == 3 ? ["j"] : []))
             }
@@ -198,6 +198,22 @@ struct EndingConformance {
             #expect(try await store.snapshot().locks.isEmpty)
             #expect(try await store.counters() == ["expired": 1])
             #expect(claimed.notices.count == 1, "of the one that is no number: \(claimed.notices)")
+        }
+    }
+
+    @Test("what was given back before it began may still expire, and be the first attempt", arguments: StoreKind.allCases)
+    func unbegun(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store, expiry: 3_600_000)
+            try await store.finish(try await store.claimOne(), .unbegun)
+            let record = try #require(try await store.job("j"))
+            #expect(record["las"] == nil && record["att"] == "0")
+            let again = try await store.claimOne()
+            #expect(again.number == 1)
+            try await store.finish(again, .unbegun)
+            try await store.edit { $0.jobs["j"]?["exp"] = "1000" }
+            #expect(try await store.claim(1).jobs.isEmpty)
+            #expect(try await store.job("j")?["end"] == "Expired")
         }
     }
 

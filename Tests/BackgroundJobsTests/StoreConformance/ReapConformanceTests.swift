@@ -68,7 +68,7 @@ struct ReapConformance {
                 let isSound = ["0", "1", "all"].contains(budget.retries)
                 let message = try await store.attempt(job.attempt)?["msg"]
                 #expect((message?.contains("crm was no number") ?? false) == !isSound)
-                #expect((message?.contains("the job is dead: its worker vanished") ?? false) == (outcome == .dead))
+                #expect((message?.contains("the job is dead: crash") ?? false) == (outcome == .dead))
             }
             #expect(try await store.job("j")?["att"] == "\(budget.runs)")
         }

@@ -82,7 +82,7 @@ struct SteeringConformance {
                 data.jobs["dead"]?["exp"] = "5"
             }
             let all = ["dead", "discarded", "cancelled", "done", "runs", "waits", "later", "nobody"]
-            let verdicts = try await store.store.retry(all)
+            let verdicts = try await store.store.retry(all, onlyDead: false)
             #expect(
                 verdicts == [.queued, .queued, .queued, .ended, .running, .waiting, .queued, .missing],
                 "\(verdicts)"
@@ -96,7 +96,7 @@ struct SteeringConformance {
                 #expect(job["las"] != nil && job["att"] == "1")
             }
             #expect(try await store.claim(5).jobs.count == 5)
-            let again = try await store.store.retry(["dead"])
+            let again = try await store.store.retry(["dead"], onlyDead: false)
             #expect(again == [.running])
         }
     }
@@ -108,7 +108,7 @@ struct SteeringConformance {
             try await store.finish(try await store.claimOne(), .discarded(error: "E", message: ""))
             _ = try await store.store.trim(.failed, of: "q", keep: Retention(age: nil, count: 0), limit: 5, from: 0)
             #expect(try await store.timeToLive(ofJob: "j") != nil)
-            #expect(try await store.store.retry(["j"]) == [.queued])
+            #expect(try await store.store.retry(["j"], onlyDead: false) == [.queued])
             #expect(try await store.timeToLive(ofJob: "j") == nil)
             #expect(try await store.claimOne().id == "j")
         }

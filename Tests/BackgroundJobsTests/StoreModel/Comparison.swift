@@ -316,7 +316,12 @@ struct Comparison {
     private mutating func retry() async throws -> String {
         guard !jobs.isEmpty else { return "nothing to retry" }
         let some = [random.pick(jobs), random.pick(jobs), "nobody"]
-        check("retry", try await memory.retry(some), try await redis.retry(some))
+        let onlyDead = random.upTo(2) == 0
+        check(
+            "retry",
+            try await memory.retry(some, onlyDead: onlyDead),
+            try await redis.retry(some, onlyDead: onlyDead)
+        )
         return "retry \(some)"
     }
 
