@@ -179,7 +179,10 @@ struct MemoryClaim {
     private mutating func rules(for id: String, _ record: MemoryState.Record, _ queue: String) -> Rules {
         let ofClass = defaults.classes[record["cls"] ?? ""]
         var delivery = record["dlv"]
-        if delivery != "amo", delivery != "alo" { delivery = (ofClass?.delivery ?? defaults.delivery).code }
+        if delivery != "amo", delivery != "alo" {
+            if let delivery { notice(queue, "job \(id): dlv is neither amo nor alo: \(delivery)") }
+            delivery = (ofClass?.delivery ?? defaults.delivery).code
+        }
         var budget = ofClass?.crashRetries
         if let own = record["crm"] {
             budget = own == "all" ? own : count("crm", of: id, record, queue).map { "\($0)" } ?? budget
@@ -265,7 +268,7 @@ struct MemoryClaim {
         if let message = refusal.message { state.data.attempts[attempt]?["msg"] = message }
         state.setScore(refusal.set, queue, attempt, state.now)
         state.count(queue, refusal.counter)
-        if refusal.set == "failed" {
+        if refusal.error != "Cancelled" {
             notice(queue, "job \(id): \(refusal.error), \(refusal.message ?? "") (attempt \(attempt))")
         }
         if record != nil {

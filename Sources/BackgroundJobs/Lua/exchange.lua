@@ -252,7 +252,10 @@ end
 local function rules_of(queue, job, fields)
     local class = class_rules[fields.cls] or {}
     local delivery = fields.dlv
-    if delivery ~= 'amo' and delivery ~= 'alo' then delivery = present(class.delivery) or usual_delivery end
+    if delivery ~= 'amo' and delivery ~= 'alo' then
+        if delivery then notice(queue, 'job ' .. shown(job) .. ': dlv is neither amo nor alo: ' .. shown(delivery)) end
+        delivery = present(class.delivery) or usual_delivery
+    end
     local budget = fields.crm == 'all' and 'all' or counted_field(queue, job, 'crm', fields.crm)
         or (class.retries == 'all' and 'all' or number(class.retries))
     local window = counted_field(queue, job, 'crw', fields.crw) or number(class.window)
@@ -288,7 +291,7 @@ local function reject(set, counter, job, queue, err, msg, last)
     if msg then redis.call('HSET', key('attempts', attempt), 'msg', msg) end
     redis.call('ZADD', key(set, queue), now, attempt)
     count(queue, counter, 1)
-    if set == 'failed' then
+    if err ~= 'Cancelled' then
         notice(queue, 'job ' .. shown(job) .. ': ' .. err .. ', ' .. msg .. ' (attempt ' .. attempt .. ')')
     end
     return attempt

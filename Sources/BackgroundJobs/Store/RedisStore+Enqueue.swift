@@ -11,9 +11,10 @@ extension RedisStore {
         for job in jobs {
             guard let lock = job.lock else { continue }
             // The script knows its own job again: it may be repeated whatever became of the first call.
-            holders[job.id] = try await patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
+            let holder = try await patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
                 try await enqueueUnique(job, lock)
             }
+            if let holder { holders[job.id] = holder }
         }
         return holders
     }

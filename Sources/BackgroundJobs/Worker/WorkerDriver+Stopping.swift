@@ -174,6 +174,7 @@ extension WorkerDriver {
 
     private func goOnWithoutPool(_ turn: Int, since begun: ContinuousClock.Instant) {
         guard turns.load(ordering: .relaxed) == turn else { return }
+        takeAnswers()
         let isLeaving = stopping.withLock { $0.isReleasing }
         let (call, isReporting, isDone) = machine.withLock { machine in
             (machine.report(now: .now), machine.isReporting, machine.isSettled || machine.hasEnded)
@@ -198,7 +199,7 @@ extension WorkerDriver {
         guard isFirst else { return stall }
         let givenBack = machine.withLock { $0.givenBack }
         if givenBack > 0 { logger.info("Gave back \(givenBack) jobs that had not ended") }
-        let left = tasks.count
+        let left = tasks.count + hooks.load(ordering: .relaxed)
         guard left > 0 else { return stall }
         logger.error("\(left) jobs ignore their cancellation; they were given back or abandoned")
         onStragglers?(stall)

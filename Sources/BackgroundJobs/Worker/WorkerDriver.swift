@@ -18,10 +18,14 @@ final class WorkerDriver: Sendable {
     let tasks: RunningTasks
     let notices = NoticeLog()
     let machine: Mutex<WorkerMachine>
+    /// Answers to calls, for the loop to read.
+    private let arrived = Mutex<[(call: WorkerMachine.Call, answer: WorkerLink.Answer)]>([])
     /// Jobs that this worker was granted, for the loop to start.
     let granted = Mutex<[ClaimedJob]>([])
     /// Attempts over their time limit, until they have ended.
     let overdue = Mutex<[String: Overdue]>([:])
+    /// How many tasks call the hooks of such attempts.
+    let hooks = Atomic(0)
     let stopping = Mutex(Stopping())
     let stopSignal: StopSignal
     let stragglers = Mutex<(@Sendable (BackgroundError?) -> Void)?>(nil)
@@ -100,6 +104,7 @@ final class WorkerDriver: Sendable {
 
     private func next() -> WorkerMachine.Action {
         turns.add(1, ordering: .relaxed)
+        takeAnswers()
         return machine.withLock { $0.next(now: .now) }
     }
 
@@ -108,7 +113,17 @@ final class WorkerDriver: Sendable {
         settleOverdue(in: &group)
         switch action {
         case .exchange(let call):
-            exchange(call)
+            group.addTask { [self] in
+                let answer: WorkerLink.Answer = await withUnsafeContinuation { c in
+                    link.exchange(call.finishes, call.claim, session: call.session) { c.resume(returning: $0) }
+                }
+                do throws(BackgroundError) {
+                    answered(call, try answer())
+                } catch {
+                    failed(call, error)
+                }
+                wakeup.signal()
+            }
         case .arm(let queues):
             link.arm(queues)
         case .sweep:
@@ -124,14 +139,27 @@ final class WorkerDriver: Sendable {
 
     // MARK: Calls
 
-    /// - Parameter then: is called on the event loop when all that the answer brings has been seen to.
+    /// - Parameter then: is called on the event loop when the answer has come.
     func exchange(_ call: WorkerMachine.Call, then: (@Sendable () -> Void)? = nil) {
-        link.exchange(call.finishes, call.claim, session: call.session) { [self] result in
-            switch result {
-            case .success(let reply): answered(call, reply)
-            case .failure(let error): failed(call, error)
-            }
+        link.exchange(call.finishes, call.claim, session: call.session) { [self] answer in
+            arrived.withLock { $0.append((call, answer)) }
+            wakeup.signal()
             then?()
+        }
+    }
+
+    /// Sees to all answers that have come.
+    func takeAnswers() {
+        let all = arrived.withLock { arrived in
+            defer { arrived = [] }
+            return arrived
+        }
+        for (call, answer) in all {
+            do throws(BackgroundError) {
+                answered(call, try answer())
+            } catch {
+                failed(call, error)
+            }
         }
     }
 
@@ -142,7 +170,6 @@ final class WorkerDriver: Sendable {
             return settlement
         }
         granted.withLock { $0.append(contentsOf: settlement.start) }
-        wakeup.signal()
         for finish in settlement.lost { refused(finish) }
         for sentence in settlement.damaged {
             notices.log("damaged", sentence) { logger.error("An end can't be recorded and is kept: \($0)") }
@@ -162,7 +189,6 @@ final class WorkerDriver: Sendable {
     private func failed(_ call: WorkerMachine.Call, _ error: BackgroundError) {
         let failure = WorkerMachine.CallFailure(error)
         machine.withLock { $0.failed(call.number, failure, now: .now) }
-        wakeup.signal()
         // Of a connection that broke the connection tells itself.
         let level: Logger.Level = error.isOfConnection ? .debug : .warning
         notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
