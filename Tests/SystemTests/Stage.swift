@@ -42,7 +42,12 @@ final class Stage: Sendable {
         try await worker(arguments, url: url, waits: waits)
     }
 
-    func worker(_ arguments: [String], url: String? = nil, waits: Bool = true) async throws -> Program {
+    func worker(
+        _ arguments: [String],
+        url: String? = nil,
+        environment: [String: String] = [:],
+        waits: Bool = true
+    ) async throws -> Program {
         let program = try Program(
             "test-worker",
             ["--redis", url ?? server.url, "-n", namespace]
@@ -50,7 +55,7 @@ final class Stage: Sendable {
                     ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
                     arguments
                 ),
-            environment: ledger.environment
+            environment: ledger.environment.merging(environment) { $1 }
         )
         if waits { try await program.logged("Working on") }
         return program

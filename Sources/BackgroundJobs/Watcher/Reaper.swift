@@ -186,7 +186,7 @@ struct Reaper: Sendable {
         case .spared: return
         case .ready: where_ = "its job runs again"
         case .suspects: where_ = "its job runs again alone, as a suspect"
-        case .dead: where_ = "its job is dead: its workers vanished too often"
+        case .dead: where_ = "its job is dead, since it crashed too often or is to run at most once"
         case .cancelled: where_ = "its job was to be cancelled and is"
         case .over: where_ = "its job had ended before"
         case .gone: where_ = "its job has no hash"

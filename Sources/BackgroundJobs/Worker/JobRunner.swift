@@ -53,7 +53,13 @@ struct JobRunner: Sendable {
         let unwinding: Duration
         private let claimed = ContinuousClock.now
 
-        fileprivate init(_ job: ClaimedJob, _ entry: JobRegistry.Entry?, _ options: JobOptions, _ context: JobContext, isIsolated: Bool) {
+        fileprivate init(
+            _ job: ClaimedJob,
+            _ entry: JobRegistry.Entry?,
+            _ options: JobOptions,
+            _ context: JobContext,
+            isIsolated: Bool
+        ) {
             self.job = job
             self.entry = entry
             self.options = options

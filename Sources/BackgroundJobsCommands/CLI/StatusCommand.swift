@@ -4,8 +4,9 @@ import Foundation
 
 /// What stands behind `--watch`, unread: of an option that may go without a value the parser ignores one that it can't read,
 /// and would watch at the default interval.
-struct WatchInterval: Sendable, ExpressibleByArgument {
+struct WatchInterval: Sendable, ExpressibleByArgument, CustomStringConvertible {
     private let text: String
+    var description: String { text }
 
     init(argument: String) {
         text = argument

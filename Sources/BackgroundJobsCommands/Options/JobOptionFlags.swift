@@ -26,7 +26,7 @@ struct JobOptionFlags: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("No retry begins when the job is older than this. (default: no limit)", valueName: "time"),
+        help: ArgumentHelp("No retry is scheduled for when the job is older. (default: no limit)", valueName: "time"),
         transform: DurationArgument.parser()
     )
     var retryFor: DurationArgument?

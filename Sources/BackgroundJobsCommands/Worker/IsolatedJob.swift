@@ -35,7 +35,10 @@ struct IsolatedJob: Sendable {
         // Made here, so that it is not the job's fault if it can't be.
         let path = FileManager.default.temporaryDirectory.appending(path: "bg-job-\(UUID().uuidString)").path
         guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
-            throw HandlerFailure(name: "Spawn Failed", message: "\(path): can't be written: \(String(cString: strerror(errno)))")
+            throw HandlerFailure(
+                name: "Spawn Failed",
+                message: "\(path): can't be written: \(String(cString: strerror(errno)))"
+            )
         }
         defer { try? FileManager.default.removeItem(atPath: path) }
         logger.notice(

@@ -201,7 +201,10 @@ struct EndingConformance {
         }
     }
 
-    @Test("what was given back before it began may still expire, and be the first attempt", arguments: StoreKind.allCases)
+    @Test(
+        "what was given back before it began may still expire, and be the first attempt",
+        arguments: StoreKind.allCases
+    )
     func unbegun(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store, expiry: 3_600_000)

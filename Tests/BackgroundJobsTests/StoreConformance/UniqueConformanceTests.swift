@@ -148,7 +148,10 @@ struct UniqueConformance {
             }
             #expect(try await enqueue(store, "b", due: .after(milliseconds: 0), duplicate: .replaceTime) == "a")
             let moved = try #require(try await store.job("a"))
-            #expect(moved.number("exp") == moved.number("pat").map { $0 + 1000 }, "it expires as long after its new time")
+            #expect(
+                moved.number("exp") == moved.number("pat").map { $0 + 1000 },
+                "it expires as long after its new time"
+            )
             _ = try await store.claimOne()
             #expect(try await enqueue(store, "b", arguments: "5", due: later, duplicate: .replace) == "a")
             #expect(try await store.job("a")?["arg"] == "4", "what runs is not changed")

@@ -24,7 +24,9 @@ struct TimeLimitTests {
                 #expect(Limited.notes.all.filter { $0.contains(job) } == ["failed \(job) JobTimeout cancelled: false"])
 
                 // The last try.
-                #expect(try await withRedisStore(shop.server) { try await $0.retry([job], onlyDead: false) } == [.queued])
+                #expect(
+                    try await withRedisStore(shop.server) { try await $0.retry([job], onlyDead: false) } == [.queued]
+                )
                 #expect(try await shop.errors(of: job, 2) == ["Timeout", "Timeout"])
                 #expect(try await shop.records.dead() == [job])
                 try await shop.nothingIsStuck()
