@@ -10,7 +10,8 @@ import Testing
 @Suite("Onyx::Background's own behaviours", .timeLimit(.minutes(2)))
 struct OnyxBehaviours {
     /// What a machine that runs hundreds of tests at once may add to a time.
-    private let slack = Duration.seconds(4)
+    /// Other tests, and other builds, may have the processor.
+    private let slack = Duration.seconds(ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1" ? 4 : 40)
 
     // MARK: Manager
 

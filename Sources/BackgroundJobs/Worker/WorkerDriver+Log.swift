@@ -9,6 +9,7 @@ extension WorkerDriver {
             )
         }
         guard let (error, message) = ending.failure else {
+            if case .cancelled = ending { logger.info("Job cancelled", metadata: metadata(job)) }
             return logger.debug(
                 "Attempt ended",
                 metadata: [
