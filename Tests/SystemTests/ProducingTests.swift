@@ -11,8 +11,9 @@ extension SystemTests {
         func atOnce(namespace: String) async throws {
             let stage = try await Stage(namespace: namespace)
             let worker = try await stage.worker("--queues", "high")
+            // For jobs, and for word of cancelled ones.
             try await eventually("the worker waits") {
-                try await stage.records.clients(named: "\(namespace)-worker-wait:").count == 1
+                try await stage.records.clients(named: "\(namespace)-worker-wait:").count == 2
             }
             var waits: [Int] = []
             for _ in 0..<20 {

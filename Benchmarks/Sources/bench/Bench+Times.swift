@@ -52,7 +52,8 @@ extension Bench {
                 let manager = try Manager(redis: redis)
                 var ids: [String] = []
                 for n in 0..<10_000 {
-                    ids.append(try await manager.enqueue(Noop(n: n), in: .milliseconds(Int.random(in: 1500...11_500))))
+                    let delay = Duration.milliseconds(Int.random(in: 1500...11_500))
+                    ids.append(try await manager.enqueue(Noop(n: n), in: delay).id)
                 }
                 while try await yardstick.completed("default") < ids.count {
                     try await Task.sleep(for: .milliseconds(100))

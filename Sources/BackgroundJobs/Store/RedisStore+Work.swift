@@ -13,26 +13,20 @@ extension RedisStore {
         return try Exchange(reply, order: request.order)
     }
 
-    /// The same without a task: what comes of it is told on the event loop.
+    /// The same without a task.
+    ///
+    /// - Parameter completion: is called on the event loop with what reads the answer.
     func exchange(
         _ finishes: [Finish],
         _ claim: Claim,
         as voucher: Voucher,
-        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+        completion: @escaping @Sendable (@escaping @Sendable () throws(BackgroundError) -> Exchange) -> Void
     ) {
         let request = ExchangeRequest(finishes, claim, as: voucher)
         run(scripts.exchange, session: voucher.session, arguments: request.argumentCount) {
             request.append(to: &$0)
-        } completion: { reply in
-            completion(
-                reply.flatMap { reply in
-                    do throws(BackgroundError) {
-                        return .success(try Exchange(reply, order: request.order))
-                    } catch {
-                        return .failure(error)
-                    }
-                }
-            )
+        } completion: { [order = request.order] reply in
+            completion { () throws(BackgroundError) in try Exchange(try reply.get(), order: order) }
         }
     }
 

@@ -41,7 +41,7 @@ struct JobRunner: Sendable {
     var logger: Logger
 
     /// A claimed job with what this worker knows of its class.
-    struct Attempt: Sendable {
+    final class Attempt: Sendable {
         let job: ClaimedJob
         let entry: JobRegistry.Entry?
         /// What the job says, and where it doesn't, its class.

@@ -91,11 +91,14 @@ package final class RedisWorkerLink: WorkerLink {
         _ finishes: [Finish],
         _ claim: Claim,
         session number: UInt64,
-        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+        completion: @escaping @Sendable (@escaping Answer) -> Void
     ) {
         guard let session = store.client.session, session.number == number else {
-            let error = BackgroundError(.unavailable, "There is no connection to Redis at present.")
-            return store.client.eventLoop.execute { completion(.failure(error)) }
+            return store.client.eventLoop.execute {
+                completion { () throws(BackgroundError) in
+                    throw BackgroundError(.unavailable, "There is no connection to Redis at present.")
+                }
+            }
         }
         let voucher = Voucher(node: "\(node)", client: session.clientID, session: session.number)
         store.exchange(finishes, claim, as: voucher, completion: completion)

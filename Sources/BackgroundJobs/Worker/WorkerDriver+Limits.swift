@@ -89,7 +89,9 @@ extension WorkerDriver {
             group.addTask { [self] in
                 let settlement = runner.settlement(of: overdue.attempt, CancellationError())
                 overdue.task.conclude(settlement.ending)
+                hooks.add(1, ordering: .relaxed)
                 await runner.tell(overdue.attempt, of: settlement)
+                hooks.subtract(1, ordering: .relaxed)
                 ended(overdue, as: settlement.ending)
             }
         }

@@ -175,6 +175,7 @@ extension WorkerDriver {
 
     private func goOnWithoutPool(_ turn: Int, since begun: ContinuousClock.Instant) {
         guard turns.load(ordering: .relaxed) == turn else { return }
+        takeAnswers()
         let isLeaving = stopping.withLock { $0.isReleasing }
         let (call, isReporting, isDone) = machine.withLock { machine in
             (machine.report(now: .now), machine.isReporting, machine.isSettled || machine.hasEnded)
@@ -196,7 +197,7 @@ extension WorkerDriver {
             defer { stopping.hasLeft = true }
             return (!stopping.hasLeft, stopping.stall)
         }
-        let left = tasks.count
+        let left = tasks.count + hooks.load(ordering: .relaxed)
         guard isFirst, left > 0 else { return stall }
         logger.error("\(left) jobs ignore their cancellation; they were given back or abandoned")
         onStragglers?(stall)

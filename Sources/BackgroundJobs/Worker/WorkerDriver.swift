@@ -18,10 +18,14 @@ final class WorkerDriver: Sendable {
     let tasks: RunningTasks
     let notices = NoticeLog()
     let machine: Mutex<WorkerMachine>
+    /// Answers to calls that nobody has read yet, by the number of the call.
+    private let arrived = Mutex<[Int: (call: WorkerMachine.Call, answer: WorkerLink.Answer)]>([:])
     /// Jobs that this worker was granted, for the loop to start.
     let granted = Mutex<[ClaimedJob]>([])
     /// Attempts over their time limit, until they have ended.
     let overdue = Mutex<[String: Overdue]>([:])
+    /// How many tasks call the hooks of such attempts.
+    let hooks = Atomic(0)
     let stopping = Mutex(Stopping())
     let stopSignal: StopSignal
     let stragglers = Mutex<(@Sendable (BackgroundError?) -> Void)?>(nil)
@@ -108,7 +112,12 @@ final class WorkerDriver: Sendable {
         settleOverdue(in: &group)
         switch action {
         case .exchange(let call):
-            exchange(call)
+            let answered = Wakeup(eventLoop: eventLoop)
+            exchange(call) { answered.signal() }
+            group.addTask {
+                await answered.sleep(until: nil)
+                self.takeAnswer(call.number)
+            }
         case .arm(let queues):
             link.arm(queues)
         case .sweep:
@@ -124,15 +133,28 @@ final class WorkerDriver: Sendable {
 
     // MARK: Calls
 
-    /// - Parameter then: is called on the event loop when all that the answer brings has been seen to.
-    func exchange(_ call: WorkerMachine.Call, then: (@Sendable () -> Void)? = nil) {
-        link.exchange(call.finishes, call.claim, session: call.session) { [self] result in
-            switch result {
-            case .success(let reply): answered(call, reply)
-            case .failure(let error): failed(call, error)
-            }
-            then?()
+    /// - Parameter then: is called on the event loop when there is an answer to be taken.
+    func exchange(_ call: WorkerMachine.Call, then: @escaping @Sendable () -> Void) {
+        link.exchange(call.finishes, call.claim, session: call.session) { [self] answer in
+            arrived.withLock { $0[call.number] = (call, answer) }
+            then()
         }
+    }
+
+    /// Sees to an answer, unless that has been done.
+    private func takeAnswer(_ number: Int) {
+        guard let (call, answer) = arrived.withLock({ $0.removeValue(forKey: number) }) else { return }
+        do throws(BackgroundError) {
+            answered(call, try answer())
+        } catch {
+            failed(call, error)
+        }
+        wakeup.signal()
+    }
+
+    /// Sees to those that have come, where the pool does not.
+    func takeAnswers() {
+        for number in arrived.withLock({ $0.keys.sorted() }) { takeAnswer(number) }
     }
 
     private func answered(_ call: WorkerMachine.Call, _ reply: Exchange) {
@@ -142,7 +164,6 @@ final class WorkerDriver: Sendable {
             return settlement
         }
         granted.withLock { $0.append(contentsOf: settlement.start) }
-        wakeup.signal()
         for finish in settlement.lost { refused(finish) }
         for sentence in settlement.damaged {
             notices.log("damaged", sentence) { logger.error("An end can't be recorded and is kept: \($0)") }
@@ -162,7 +183,6 @@ final class WorkerDriver: Sendable {
     private func failed(_ call: WorkerMachine.Call, _ error: BackgroundError) {
         let failure = WorkerMachine.CallFailure(error)
         machine.withLock { $0.failed(call.number, failure, now: .now) }
-        wakeup.signal()
         // Of a connection that broke the connection tells itself.
         let level: Logger.Level = error.isOfConnection ? .debug : .warning
         notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
@@ -203,11 +223,12 @@ final class WorkerDriver: Sendable {
     private func perform(_ job: ClaimedJob) async {
         await tasks.tracking(job.attempt) { task in
             let attempt = runner.attempt(job) { task.cancellation }
-            task.runs(attempt)
+            let begun = ContinuousClock.now
+            task.runs(attempt, since: begun)
             let timer = limit(attempt)
             defer { timer?.cancel() }
             let error = await runner.perform(attempt)
-            let took = task.milliseconds
+            let took = begun.duration(to: .now).fractionalMilliseconds
             guard task.takeEnd() else { return endedLate(job, task) }
             guard let error else { return ended(job, after: took, as: .completed) }
             // Its hooks would run in a task that is cancelled.

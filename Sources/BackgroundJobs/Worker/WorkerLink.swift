@@ -1,17 +1,19 @@
 /// A worker's standing with its store: the connection that vouches for its attempts, and the waits for new jobs.
 package protocol WorkerLink: Sendable {
+    typealias Answer = @Sendable () throws(BackgroundError) -> Exchange
+
     /// Connects; returns when the worker may claim. Later losses of the connection are told to the host.
     func start(for host: any WorkerLinkHost) async throws(BackgroundError)
 
     /// finish + claim, in the name of the connection with this session; on a later one it is not sent.
     ///
-    /// - Parameter completion: is called once, on the link's own thread: ends are reported even where the jobs hold every
-    ///   thread of the pool.
+    /// - Parameter completion: is called once, on the link's own thread, with what reads the answer: that takes a while, and
+    ///   is better done elsewhere.
     func exchange(
         _ finishes: [Finish],
         _ claim: Claim,
         session: UInt64,
-        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+        completion: @escaping @Sendable (_ answer: @escaping Answer) -> Void
     )
 
     /// Waits for a job in each of these queues, once; the host is told how it ended.

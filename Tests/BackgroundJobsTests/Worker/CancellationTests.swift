@@ -186,11 +186,11 @@ private final class HastyLink: WorkerLink {
         _ finishes: [Finish],
         _ claim: Claim,
         session: UInt64,
-        completion: @escaping @Sendable (Result<Exchange, BackgroundError>) -> Void
+        completion: @escaping @Sendable (@escaping Answer) -> Void
     ) {
         endings.withLock { $0 += finishes.map(\.ending) }
         guard let attempt = claim.offered.first, !hasHandedOut.exchange(true, ordering: .relaxed) else {
-            return completion(.success(Exchange()))
+            return completion { () throws(BackgroundError) in Exchange() }
         }
         host.withLock { $0 }?.linkCancelled(attempt)
         let job = ClaimedJob(
@@ -202,7 +202,7 @@ private final class HastyLink: WorkerLink {
             arguments: [],
             queuedAt: nil
         )
-        completion(.success(Exchange(jobs: [job])))
+        completion { () throws(BackgroundError) in Exchange(jobs: [job]) }
     }
 
     func arm(_ queues: [String]) {}

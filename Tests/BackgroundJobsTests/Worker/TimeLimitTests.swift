@@ -76,6 +76,27 @@ struct TimeLimitTests {
         }
     }
 
+    @Test("is on record though the hooks that are told of it hang")
+    func hangingHook() async throws {
+        try await withWorkshop { shop in
+            let worker = try shop.worker(fibers: 1, killAfter: .milliseconds(100))
+            let left = Notes()
+            worker.onStragglers = {
+                left.add($0.map { "\($0)" } ?? "left"); Mourned.gate.open()
+            }
+            try await worker.withRunning {
+                let job = try await shop.enqueue("Mourned")
+                let next = try await shop.enqueue("Quick")
+                #expect(try await shop.errors(of: job) == ["Timeout"])
+                #expect(try await shop.records.dead() == [job])
+                #expect(try await shop.errors(of: next) == [nil])
+            }
+            // Nobody can wait for it: whoever ends the process is told.
+            #expect(left.all == ["left"])
+            try await shop.nothingIsStuck()
+        }
+    }
+
     @Test("ignored by as many jobs as there are threads stalls the worker: it gives back the rest and leaves")
     func stalls() async throws {
         try await withWorkshop { shop in

@@ -98,6 +98,7 @@ final class Workshop: Sendable {
             notes.add("begun \(context.jobID)")
         }
         jobs.register(Limited.self)
+        jobs.register(Mourned.self)
         return jobs
     }
 
@@ -165,6 +166,17 @@ struct Limited: Job {
     static func onFailure(_ failure: JobFailure) async {
         notes.add("failed \(failure.context.jobID) \(type(of: failure.error)) cancelled: \(Task.isCancelled)")
     }
+
+    func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(600)) }
+}
+
+/// Has a hook that hangs.
+struct Mourned: Job {
+    static let options = JobOptions(retries: 0, timeout: .milliseconds(50))
+
+    static let gate = Gate()
+
+    static func onDeath(_ failure: JobFailure) async { await gate.wait() }
 
     func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(600)) }
 }
