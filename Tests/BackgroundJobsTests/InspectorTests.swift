@@ -224,7 +224,9 @@ import Testing
     @Test func turnsPages() async throws {
         try await withInspector { inspector, server in
             let manager = try Manager(redis: RedisOptions(url: server.url, namespace: "t"))
-            let ids = try await manager.enqueue("Nap", contentsOf: (0..<5).map { "{\"i\":\($0)}" }, queue: "q").map(\.id)
+            let ids = try await manager.enqueue("Nap", contentsOf: (0..<5).map { "{\"i\":\($0)}" }, queue: "q").map(
+                \.id
+            )
             await manager.close()
             _ = try await server.command("LMOVE", "t:ready:q", "t:handoff:q", "LEFT", "RIGHT")
             var seen: [String?] = []
