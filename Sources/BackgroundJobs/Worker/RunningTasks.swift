@@ -79,9 +79,10 @@ final class RunningTask: Sendable {
     }
 
     private enum Phase: UInt8, AtomicRepresentable {
-        case expected
+        case expected, prevented
         /// The job runs; whoever makes it `over` says how it ended.
         case begun
+        /// How it ended is somebody's to say, though its task may go on.
         case over
     }
 
@@ -100,8 +101,8 @@ final class RunningTask: Sendable {
     /// expected → begun; false if it was prevented.
     fileprivate func begin() -> Bool { move(from: .expected, to: .begun) }
 
-    /// expected → over; false if it has begun.
-    fileprivate func prevent() -> Bool { move(from: .expected, to: .over) }
+    /// expected → prevented; false if it has begun.
+    fileprivate func prevent() -> Bool { move(from: .expected, to: .prevented) }
 
     /// begun → over: true for the one who may say how the attempt ended.
     func takeEnd() -> Bool { move(from: .begun, to: .over) }
@@ -110,15 +111,25 @@ final class RunningTask: Sendable {
         phase.compareExchange(expected: from, desired: to, ordering: .acquiringAndReleasing).exchanged
     }
 
-    var hasBegun: Bool { facts.withLock { $0.begun != nil } }
+    var hasBegun: Bool {
+        switch phase.load(ordering: .acquiring) {
+        case .expected, .prevented: false
+        case .begun, .over: true
+        }
+    }
     var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
 
     /// False if it was abandoned before.
     func abandon() -> Bool { !abandoned.exchange(true, ordering: .acquiringAndReleasing) }
 
-    /// What it runs, once it has begun.
+    /// What it runs, from when it has begun until it is over.
     var attempt: JobRunner.Attempt? { facts.withLock { $0.attempt } }
-    func runs(_ attempt: JobRunner.Attempt) { facts.withLock { $0.attempt = attempt } }
+    func runs(_ attempt: JobRunner.Attempt, since begun: ContinuousClock.Instant) {
+        facts.withLock { facts in
+            facts.attempt = attempt
+            facts.begun = begun
+        }
+    }
 
     /// How its attempt ended, from when that is known, though its hooks may still run.
     var ending: Ending? { facts.withLock { $0.ending } }
@@ -150,9 +161,12 @@ final class RunningTask: Sendable {
     fileprivate func run(_ body: () async -> Void) async {
         await withUnsafeCurrentTask { task in
             let current = Held(task: task)
-            facts.withLock { $0.begun = .now }
             held.withLock { $0 = current }
-            defer { held.withLock { $0.task = nil } }
+            defer {
+                held.withLock { $0.task = nil }
+                // Its context holds this task.
+                facts.withLock { $0.attempt = nil }
+            }
             // It may have been told to end before there was a task to cancel.
             if cancellation != nil { cancel() }
             await body()

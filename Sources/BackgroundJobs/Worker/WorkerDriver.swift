@@ -18,8 +18,8 @@ final class WorkerDriver: Sendable {
     let tasks: RunningTasks
     let notices = NoticeLog()
     let machine: Mutex<WorkerMachine>
-    /// Answers to calls, for the loop to read.
-    private let arrived = Mutex<[(call: WorkerMachine.Call, answer: WorkerLink.Answer)]>([])
+    /// Answers to calls that nobody has read yet, by the number of the call.
+    private let arrived = Mutex<[Int: (call: WorkerMachine.Call, answer: WorkerLink.Answer)]>([:])
     /// Jobs that this worker was granted, for the loop to start.
     let granted = Mutex<[ClaimedJob]>([])
     /// Attempts over their time limit, until they have ended.
@@ -104,7 +104,6 @@ final class WorkerDriver: Sendable {
 
     private func next() -> WorkerMachine.Action {
         turns.add(1, ordering: .relaxed)
-        takeAnswers()
         return machine.withLock { $0.next(now: .now) }
     }
 
@@ -113,16 +112,11 @@ final class WorkerDriver: Sendable {
         settleOverdue(in: &group)
         switch action {
         case .exchange(let call):
-            group.addTask { [self] in
-                let answer: WorkerLink.Answer = await withUnsafeContinuation { c in
-                    link.exchange(call.finishes, call.claim, session: call.session) { c.resume(returning: $0) }
-                }
-                do throws(BackgroundError) {
-                    answered(call, try answer())
-                } catch {
-                    failed(call, error)
-                }
-                wakeup.signal()
+            let answered = Wakeup(eventLoop: eventLoop)
+            exchange(call) { answered.signal() }
+            group.addTask {
+                await answered.sleep(until: nil)
+                self.takeAnswer(call.number)
             }
         case .arm(let queues):
             link.arm(queues)
@@ -139,28 +133,28 @@ final class WorkerDriver: Sendable {
 
     // MARK: Calls
 
-    /// - Parameter then: is called on the event loop when the answer has come.
-    func exchange(_ call: WorkerMachine.Call, then: (@Sendable () -> Void)? = nil) {
+    /// - Parameter then: is called on the event loop when there is an answer to be taken.
+    func exchange(_ call: WorkerMachine.Call, then: @escaping @Sendable () -> Void) {
         link.exchange(call.finishes, call.claim, session: call.session) { [self] answer in
-            arrived.withLock { $0.append((call, answer)) }
-            wakeup.signal()
-            then?()
+            arrived.withLock { $0[call.number] = (call, answer) }
+            then()
         }
     }
 
-    /// Sees to all answers that have come.
+    /// Sees to an answer, unless that has been done.
+    private func takeAnswer(_ number: Int) {
+        guard let (call, answer) = arrived.withLock({ $0.removeValue(forKey: number) }) else { return }
+        do throws(BackgroundError) {
+            answered(call, try answer())
+        } catch {
+            failed(call, error)
+        }
+        wakeup.signal()
+    }
+
+    /// Sees to those that have come, where the pool does not.
     func takeAnswers() {
-        let all = arrived.withLock { arrived in
-            defer { arrived = [] }
-            return arrived
-        }
-        for (call, answer) in all {
-            do throws(BackgroundError) {
-                answered(call, try answer())
-            } catch {
-                failed(call, error)
-            }
-        }
+        for number in arrived.withLock({ $0.keys.sorted() }) { takeAnswer(number) }
     }
 
     private func answered(_ call: WorkerMachine.Call, _ reply: Exchange) {
@@ -229,11 +223,12 @@ final class WorkerDriver: Sendable {
     private func perform(_ job: ClaimedJob) async {
         await tasks.tracking(job.attempt) { task in
             let attempt = runner.attempt(job) { task.cancellation }
-            task.runs(attempt)
+            let begun = ContinuousClock.now
+            task.runs(attempt, since: begun)
             let timer = limit(attempt)
             defer { timer?.cancel() }
             let error = await runner.perform(attempt)
-            let took = task.milliseconds
+            let took = begun.duration(to: .now).fractionalMilliseconds
             guard task.takeEnd() else { return endedLate(job, task) }
             guard let error else { return ended(job, after: took, as: .completed) }
             // Its hooks would run in a task that is cancelled.

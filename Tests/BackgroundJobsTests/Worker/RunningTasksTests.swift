@@ -35,6 +35,29 @@ struct RunningTasksTests {
         #expect(tasks.abandonedCount == 0)
     }
 
+    @Test("are let go when they have ended, with what they ran")
+    func released() async {
+        let runner = JobRunner(entries: [:], logger: Workshop.quiet)
+        weak var held: RunningTask?
+        tasks.expect("a")
+        await tasks.tracking("a") { task in
+            held = task
+            let job = ClaimedJob(
+                attempt: "a",
+                id: "j",
+                queue: "q",
+                number: 1,
+                className: "C",
+                arguments: [],
+                queuedAt: nil
+            )
+            // Its context asks the task why it was cancelled.
+            task.runs(runner.attempt(job) { task.cancellation }, since: .now)
+            #expect(task.attempt?.job.id == "j")
+        }
+        #expect(held == nil)
+    }
+
     @Test("are cancelled from their first moment where they were told to end before")
     func cancelledBefore() async {
         tasks.expect("a")
