@@ -9,8 +9,8 @@ import Testing
 /// 10 of its worker, 5 of its watcher.
 @Suite("Onyx::Background's own behaviours", .timeLimit(.minutes(2)))
 struct OnyxBehaviours {
-    /// What a machine that runs hundreds of tests at once, and other builds, may add to a time.
-    private let slack = Duration.seconds(ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1" ? 4 : 40)
+    /// What a machine that runs hundreds of tests at once may add to a time.
+    private let slack = Duration.seconds(4)
 
     // MARK: Manager
 

@@ -98,6 +98,7 @@ struct IsolatedJob: Sendable {
             let job = try JSONDecoder().decode(ClaimedJob.self, from: FileHandle.standardInput.readToEnd() ?? Data())
             try result.write(contentsOf: Data(begun.utf8))
             let stopped = RaisedOnce()
+            // Not a child: a signal cancels it from outside any task. It is awaited below.
             let running = Task { await jobs.run(job, logger: logger) { stopped.isRaised } }
             let signals = ProcessSignals()
             signals.onStop { _ in
