@@ -150,7 +150,8 @@ struct MemoryClaim {
             return true
         }
         let arguments = record.fields["arg"] ?? []
-        if arguments.count > bytes, !jobs.isEmpty {
+        let size = arguments.count + (record.fields["stp"]?.count ?? 0)
+        if size > bytes, !jobs.isEmpty {
             wanted = 0
             return false
         }
@@ -163,7 +164,7 @@ struct MemoryClaim {
         taken.insert(id)
         let queuedAt = count("qat", of: id, record, queue)
         waited += max(0, state.now - (count("pat", of: id, record, queue) ?? queuedAt ?? state.now))
-        bytes -= arguments.count
+        bytes -= size
         wanted -= 1
         jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, isSuspect: isSuspect, rules, state))
         return true
@@ -273,7 +274,14 @@ struct MemoryClaim {
         }
         if record != nil {
             state.data.jobs[id]?["las"] = attempt
-            state.endJob(id, as: refusal.error)
+            let facts = JobEnd(
+                job: id,
+                end: refusal.error,
+                attempt: attempt,
+                error: refusal.error,
+                message: refusal.message
+            )
+            state.endJob(id, as: refusal.error, facts)
         }
         taken.insert(id)
         rejected.insert(attempt)
@@ -319,7 +327,9 @@ extension ClaimedJob {
         _ state: MemoryState
     ) {
         let job = state.data.jobs[id] ?? MemoryState.Record()
-        let told: Set = ["ret", "bck", "rfr", "rqu", "tmo", "ers", "unq"]
+        let told: Set = [
+            "ret", "bck", "rfr", "rqu", "tmo", "ers", "unq", "nxt", "onf", "bat", "stp", "flr", "bsm", "hdr",
+        ]
         let budget = rules.budget == "all" ? Int64.max : rules.budget.flatMap { Int64($0) } ?? 3
         self.init(
             attempt: attempt,

@@ -35,7 +35,7 @@ extension MemoryState {
         return due.flatMap { $0 > now ? $0 : nil }
     }
 
-    private mutating func queue(_ job: NewJob) {
+    mutating func queue(_ job: NewJob) {
         let due = due(job)
         var record = data.jobs[job.id] ?? Record()
         for field in ["end", "att", "las", "ers", "crs", "crt", "cnl"] { record[field] = nil }
@@ -48,8 +48,13 @@ extension MemoryState {
             record["unq"] = lock.digest
             if lock.until == .started { record["unu"] = "started" }
         }
-        for (name, value) in job.fields { record[name] = value }
+        for (name, value) in job.togetherFields { record[name] = value }
+        if job.isWaiting {
+            record["exp"] = nil
+            record["blk"] = "1"
+        }
         data.jobs[job.id] = record
+        if job.isWaiting { return }
         if let due {
             schedule(job.id, job.queue, at: due)
         } else {
@@ -141,11 +146,10 @@ extension MemoryState {
         if standing.isRunning { return .running }
         if standing.hasEnded { return .ended }
         guard !standing.queue.isEmpty else { return nil }
-        if takeOut(job, standing.queue, longest: 10_000) {
-            deleteJob(job)
-        } else {
-            endJob(job, as: "Dequeued")
-        }
+        let isWaiting = data.jobs[job]?["blk"] == "1"
+        let wasFound = takeOut(job, standing.queue, longest: 10_000)
+        endJob(job, as: "Dequeued")
+        if wasFound || isWaiting { deleteJob(job) }
         return .dequeued
     }
 
@@ -173,7 +177,7 @@ extension MemoryState {
         setScore("ended", standing.queue, attempt, now)
         data.jobs[job]?["las"] = attempt
         data.jobs[job]?["cnl"] = "1"
-        endJob(job, as: "Cancelled")
+        endJob(job, as: "Cancelled", JobEnd(job: job, end: "Cancelled", attempt: attempt, error: "Cancelled"))
         count(standing.queue, "cancelled")
         return .cancelled
     }
@@ -189,6 +193,7 @@ extension MemoryState {
         if isMended {
             if standing.end == "Cancelled" { _ = takeOut(job, queue) }
             for field in ["end", "ers", "crs", "crt", "cnl", "exp"] { data.jobs[job]?[field] = nil }
+            recallInBatch(data.jobs[job]?["bat"], standing.end ?? "")
             clearDeadline("jobs:\(job)")
             data.sortedSets["dead:\(queue)"]?[job] = nil
             if let last = standing.last, let other = data.attempts[last]?["que"] {

@@ -34,6 +34,9 @@ extension MemoryState {
         data.attempts[finish.attempt]?["time"] = "\(finish.milliseconds)"
         count(finish.queue, "completed")
         countInMinute(finish.queue, "run", finish.milliseconds)
+        if let job = data.attempts[finish.attempt]?.present("job") {
+            notify(JobEnd(job: job, end: "Completed", attempt: finish.attempt))
+        }
         return nil
     }
 
@@ -58,6 +61,7 @@ extension MemoryState {
         record["time"] = "\(finish.milliseconds)"
         if ending != .completed { record["err"] = ending.error.isEmpty ? "Error" : ending.error }
         if !message.isEmpty { record["msg"] = message }
+        for (name, value) in finish.fields { record[name] = value }
         data.attempts[finish.attempt] = record
         for counter in ending.counters { count(finish.queue, counter) }
         if ending.set != "ended" { countInMinute(finish.queue, "run", finish.milliseconds) }
@@ -66,6 +70,7 @@ extension MemoryState {
         }
         if ending == .completed {
             releaseLock(of: finish.job)
+            if fate.obstacle == nil { settleTies(finish.job, "Completed", facts(finish, "Completed", record)) }
         } else if let obstacle = fate.obstacle {
             let sentence = "job \(finish.job): only its attempt \(finish.attempt) ended: \(obstacle)"
             notices.append(Notice(queue: finish.queue, sentence: sentence))
@@ -81,13 +86,15 @@ extension MemoryState {
         case .completed:
             break
         case .cancelled:
-            endJob(job, as: "Cancelled")
+            endJob(job, as: "Cancelled", facts(finish, "Cancelled", record))
+        case .skipped:
+            endJob(job, as: "Skipped", facts(finish, "Skipped", record))
         case .dead:
             data.jobs[job]?["ers"] = "\(fate.errors + 1)"
-            bury(job, queue)
+            bury(job, queue, facts(finish, "Dead", record))
         case .discarded:
             data.jobs[job]?["ers"] = "\(fate.errors + 1)"
-            endJob(job, as: "Discarded")
+            endJob(job, as: "Discarded", facts(finish, "Discarded", record))
         case .retried(_, _, let delay, let retryQueue):
             data.jobs[job]?["ers"] = "\(fate.errors + 1)"
             if let retryQueue, retryQueue != queue {
@@ -99,9 +106,9 @@ extension MemoryState {
             data.jobs[job]?["att"] = "\(max(0, fate.begun - 1))"
             schedule(job, queue, at: now + delay)
         case .crashed:
-            if let crash { _ = requeue(job, queue, crash) }
+            if let crash { _ = requeue(job, queue, crash, facts(finish, "Dead", record)) }
         case .shutdown where record["dlv"] == "amo":
-            bury(job, queue)
+            bury(job, queue, facts(finish, "Dead", record))
         case .shutdown, .unbegun:
             if ending == .unbegun, data.jobs[job]?["las"] == finish.attempt {
                 // As if it had not been claimed.
@@ -111,6 +118,17 @@ extension MemoryState {
             let crashes = crashesWithin(window(record), fate.crashes, fate.crashTime).count
             pushHead(crashes > 1 ? "suspects" : "ready", queue, job)
         }
+    }
+
+    private func facts(_ finish: Finish, _ end: String, _ record: Record) -> JobEnd {
+        JobEnd(
+            job: finish.job,
+            end: end,
+            attempt: finish.attempt,
+            error: record["err"],
+            message: record.present("msg"),
+            output: record["out"]
+        )
     }
 
     // MARK: Crashes
@@ -148,11 +166,11 @@ extension MemoryState {
         return crash
     }
 
-    mutating func requeue(_ job: String, _ queue: String, _ crash: Crash) -> Reaped.Outcome {
+    mutating func requeue(_ job: String, _ queue: String, _ crash: Crash, _ facts: JobEnd) -> Reaped.Outcome {
         data.jobs[job]?["crs"] = "\(crash.count)"
         data.jobs[job]?["crt"] = "\(crash.first)"
         if crash.sentence != nil {
-            bury(job, queue)
+            bury(job, queue, facts)
             return .dead
         }
         if crash.count > 1 {
@@ -178,7 +196,10 @@ extension MemoryState {
         data.attempts[attempt]?["err"] = "Bad Job"
         data.attempts[attempt]?["msg"] = sentence
         count(queue, "bad")
-        if fate.obstacle == nil { endJob(job, as: "Bad Job") }
+        if fate.obstacle == nil {
+            let facts = JobEnd(job: job, end: "Bad Job", attempt: attempt, error: "Bad Job", message: sentence)
+            endJob(job, as: "Bad Job", facts)
+        }
     }
 
     // MARK: Shared with reap
@@ -224,15 +245,15 @@ extension MemoryState {
         setScore(kind, queue, attempt, now)
     }
 
-    mutating func bury(_ job: String, _ queue: String) {
-        endJob(job, as: "Dead")
+    mutating func bury(_ job: String, _ queue: String, _ facts: JobEnd) {
+        endJob(job, as: "Dead", facts)
         setScore("dead", queue, job, now)
         count(queue, "dead")
     }
 }
 
 extension Finish {
-    fileprivate var isPlain: Bool { ending == .completed && !holdsLock }
+    fileprivate var isPlain: Bool { ending == .completed && !hasTies && fields.isEmpty }
 }
 
 extension Ending {
@@ -251,6 +272,7 @@ extension Ending {
         case .snoozed: ("Snoozed", "", "ended", ["snoozed"])
         case .shutdown, .unbegun: ("Shutdown", "", "ended", ["shutdown"])
         case .cancelled(let message): ("Cancelled", message, "ended", ["cancelled"])
+        case .skipped(let message): ("Skipped", message, "ended", ["skipped"])
         }
     }
 

@@ -56,6 +56,9 @@ extension MemoryState {
             data.attempts[attempt] = nil
             next = record.present("prv")
         }
+        // Nobody can retry it any more: what waited for it waits no longer.
+        forgo(record["nxt"], because: "the job before it is dead")
+        dropWaiting(record["onf"])
         leave(job, as: "Dead")
         return true
     }

@@ -94,10 +94,11 @@ extension MemoryState {
         count(queue, "bad")
         let job = record.present("job")
         if let job, let fields = data.jobs[job], fields["las"] == attempt, fields.present("end") == nil {
+            let facts = JobEnd(job: job, end: "Dead", attempt: attempt, error: "Bad Attempt")
             if fields["cnl"] == "1" {
-                endJob(job, as: "Cancelled")
+                endJob(job, as: "Cancelled", facts)
             } else if record["dlv"] == "amo" {
-                bury(job, queue)
+                bury(job, queue, facts)
             } else {
                 pushHead("ready", queue, job)
             }
@@ -126,11 +127,18 @@ extension MemoryState {
         data.attempts[attempt]?["err"] = fate.isToBeCancelled ? "Cancelled" : "Worker Timeout"
         if !sentences.isEmpty { data.attempts[attempt]?["msg"] = sentences.joined(separator: "; ") }
         count(queue, fate.isToBeCancelled ? "cancelled" : "crashed")
+        let facts = JobEnd(
+            job: job,
+            end: fate.isToBeCancelled ? "Cancelled" : "Dead",
+            attempt: attempt,
+            error: data.attempts[attempt]?["err"],
+            message: data.attempts[attempt]?["msg"]
+        )
         if fate.isToBeCancelled {
-            endJob(job, as: "Cancelled")
+            endJob(job, as: "Cancelled", facts)
             return .cancelled
         }
         guard let crash else { return fate.isOver ? .over : .gone }
-        return requeue(job, queue, crash)
+        return requeue(job, queue, crash, facts)
     }
 }

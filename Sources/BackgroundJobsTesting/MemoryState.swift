@@ -51,6 +51,8 @@ struct MemoryState: Sendable {
             data.counters[key] = nil
             data.lists[key] = nil
             data.locks[key] = nil
+            data.sets[key] = nil
+            if let batch = StoreSnapshot.queue(of: key, "batch") { data.batches[batch] = nil }
             if let job = StoreSnapshot.queue(of: key, "jobs") { data.jobs[job] = nil }
         }
     }
@@ -76,9 +78,12 @@ struct MemoryState: Sendable {
         clearDeadline("unique:\(digest)")
     }
 
-    mutating func endJob(_ job: String, as end: String) {
+    /// - Parameter facts: how its last attempt ended.
+    mutating func endJob(_ job: String, as end: String, _ facts: JobEnd? = nil) {
         data.jobs[job]?["end"] = end
+        data.jobs[job]?["blk"] = nil
         releaseLock(of: job)
+        settleTies(job, end, facts ?? JobEnd(job: job, end: end))
     }
 
     // MARK: Counting
@@ -146,5 +151,6 @@ extension StoreSnapshot {
         counters = counters.filter { !$0.value.isEmpty }
         jobs = jobs.filter { !$0.value.fields.isEmpty }
         attempts = attempts.filter { !$0.value.fields.isEmpty }
+        batches = batches.filter { !$0.value.fields.isEmpty }
     }
 }

@@ -116,6 +116,30 @@ public final class MemoryStore: Store {
         transact { $0.recover(jobs, in: queue) }
     }
 
+    package func ends(of jobs: [String], for listener: Listener) async throws(BackgroundError) -> [JobEnd?] {
+        transact { $0.ends(of: jobs, for: listener) }
+    }
+
+    package func note(_ notes: [AttemptNote]) async throws(BackgroundError) -> Int {
+        transact { $0.note(notes) }
+    }
+
+    package func enqueueTogether(_ jobs: [NewJob]) async throws(BackgroundError) {
+        _ = transact { $0.write(jobs, nil) }
+    }
+
+    package func open(_ batch: NewBatch) async throws(BackgroundError) -> BatchVerdict {
+        transact { $0.open(batch) }
+    }
+
+    package func add(_ jobs: [NewJob], to batch: String) async throws(BackgroundError) -> BatchVerdict {
+        transact { $0.add(jobs, to: batch) }
+    }
+
+    package func close(_ batch: String) async throws(BackgroundError) -> BatchVerdict {
+        transact { $0.close(batch) }
+    }
+
     package func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion {
         transact { $0.promote(queue, limit: limit) }
     }

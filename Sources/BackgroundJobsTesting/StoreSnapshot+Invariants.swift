@@ -3,7 +3,7 @@ extension StoreSnapshot {
     /// is told of, not trapped on.
     ///
     /// - I1: a job that has not ended is in exactly one of `ready`, `handoff`, `suspects`, `scheduled`, `dead`, or its last
-    ///   attempt is in `processing`.
+    ///   attempt is in `processing`, or it waits for another job (`blk`) and is in none.
     /// - I2: at most one attempt of a job is in `processing`.
     /// - I3: an attempt in `processing` has a hash with `sta job wrk que nod`.
     /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
@@ -16,7 +16,7 @@ extension StoreSnapshot {
 
     private func placesOfJobs() -> [String: [String]] {
         var places: [String: [String]] = [:]
-        for (key, ids) in lists where !key.hasPrefix("cancel:") {
+        for (key, ids) in lists where !key.hasPrefix("cancel:") && !key.hasPrefix("notes:") {
             for id in ids { places[id, default: []].append(key) }
         }
         for (key, members) in sortedSets where key.hasPrefix("scheduled:") || key.hasPrefix("dead:") {
@@ -47,6 +47,10 @@ extension StoreSnapshot {
                 found += homes[last]?.filter { $0.hasPrefix("processing:") } ?? []
             }
             let end = job.present("end")
+            if job["blk"] == "1" {
+                let isWaiting = end == nil && last == nil && found.isEmpty
+                return isWaiting ? nil : "I1: job \(id) waits for another, but is in \(found.sorted())"
+            }
             let hasSucceeded = last.flatMap { attempts[$0] }.map { $0["fin"] != nil && $0["err"] == nil } ?? false
             switch end {
             case "Dead" where !expiring.contains("jobs:\(id)"):

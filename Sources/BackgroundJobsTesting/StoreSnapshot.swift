@@ -35,12 +35,13 @@ package struct StoreSnapshot: Sendable, Equatable {
 
     package var jobs: [String: Record] = [:]
     package var attempts: [String: Record] = [:]
+    package var batches: [String: Record] = [:]
     /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail; `cancel:<node>`: attempts to be
-    /// cancelled.
+    /// cancelled; `notes:<listener>`: how jobs ended, for a producer.
     package var lists: [String: [String]] = [:]
-    /// `unique:<digest>`: the ID of the job that holds the lock.
+    /// `unique:<digest>`: the ID of the job that holds the lock; `awaited`: there while anybody awaits a job.
     package var locks: [String: String] = [:]
-    /// `processing:<queue>`, `queues`, `paused`.
+    /// `processing:<queue>`, `queues`, `paused`; `awaited:<job>`: who awaits it.
     package var sets: [String: Set<String>] = [:]
     /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`: member to score.
     package var sortedSets: [String: [String: Int64]] = [:]

@@ -86,13 +86,14 @@ extension StoreSnapshot {
         "jobs": "hash", "attempts": "hash", "stats": "hash", "ready": "list", "handoff": "list", "suspects": "list",
         "cancel": "list", "unique": "string",
         "processing": "set", "queues": "set", "paused": "set", "scheduled": "zset", "completed": "zset",
-        "failed": "zset", "ended": "zset", "dead": "zset",
+        "failed": "zset", "ended": "zset", "dead": "zset", "batch": "hash", "awaited": "set", "notes": "list",
     ]
 
     /// Takes a key in; false if it is of a wrong type. What is not of this system's is passed over.
     fileprivate mutating func take(_ name: String, _ type: String, _ content: RESPValue) -> Bool {
         let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
-        guard let kind = parts.first, let expected = Self.types[kind], type != "none" else { return true }
+        guard let kind = parts.first, type != "none" else { return true }
+        guard let expected = name == "awaited" ? "string" : Self.types[kind] else { return true }
         guard type == expected else { return false }
         let values = content.array ?? []
         let pairs = stride(from: 0, to: values.count - 1, by: 2).map { (values[$0].text ?? "", values[$0 + 1]) }
@@ -103,6 +104,8 @@ extension StoreSnapshot {
             let fields = Dictionary(pairs.map { ($0.0, $0.1.bytes) }, uniquingKeysWith: { first, _ in first })
             if kind == "jobs" {
                 jobs[parts.last ?? ""] = Record(fields)
+            } else if kind == "batch" {
+                batches[parts.last ?? ""] = Record(fields)
             } else {
                 attempts[parts.last ?? ""] = Record(fields)
             }
@@ -124,7 +127,7 @@ extension StoreSnapshot {
                 commands[prefix + name] = [Array(command.utf8), Array((prefix + name).utf8)] + arguments
             }
         }
-        for (kind, records) in [("jobs:", jobs), ("attempts:", attempts)] {
+        for (kind, records) in [("jobs:", jobs), ("attempts:", attempts), ("batch:", batches)] {
             for (id, record) in records {
                 write(
                     kind + id,

@@ -32,7 +32,7 @@ end
 relieve()
 take_out(job, fields.queue, tonumber(ARGV[3]))
 record_unbegun('ended', fields.queue, job, fields.last, ARGV[4], 'Cancelled')
-end_job(job, 'Cancelled', 'cnl', 1)
+end_job(job, 'Cancelled', { attempt = ARGV[4], err = 'Cancelled' }, 'cnl', 1)
 count(fields.queue, 'cancelled', 1)
 write_counts()
 return 'cancelled'

@@ -13,10 +13,8 @@ local job = ARGV[2]
 local state, fields = look_at_waiting(job)
 if state ~= 'waiting' then return state end
 relieve()
-if take_out(job, fields.queue, tonumber(ARGV[3])) then
-    release_lock(job, fields.digest)
-    redis.call('DEL', key('jobs', job))
-else
-    end_job(job, 'Dequeued')
-end
+local found = take_out(job, fields.queue, tonumber(ARGV[3]))
+end_job(job, 'Dequeued', {})
+if found or fields.blocked then redis.call('DEL', key('jobs', job)) end
+write_counts()
 return 'dequeued'

@@ -22,9 +22,12 @@ local function look_at_ending(queue, attempt, job)
     if sound then sound, fault = exists_as('zset', key('failed', queue), key('ended', queue), key('dead', queue), key('scheduled', queue)) end
     if sound then sound, fault = exists_as('list', key('ready', queue), key('suspects', queue)) end
     if not sound then return nil, fault end
-    local fields, wrong = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end', 'las', 'att')
+    local fields, wrong = look('HMGET', key('jobs', job), 'cls', 'que', 'ers', 'crs', 'crt', 'cnl', 'end', 'las', 'att',
+        'nxt', 'onf', 'bat')
     if not fields then return { gone = wrong, faults = {} } end
     if not (fields[1] or fields[2]) then return { gone = 'there is no such hash', faults = {} } end
+    sound, fault = sound_ties(fields[10], fields[11], fields[12])
+    if not sound then return nil, fault end
     local over = present(fields[7]) and 'it had ended before'
     local last = present(fields[8])
     if not over and last and last ~= attempt and is_running_or_done(last) then over = 'another attempt of it is in force' end
@@ -56,13 +59,25 @@ local function release_lock(job, digest)
     if present(digest) and look('GET', key('unique', digest)) == job then redis.call('DEL', key('unique', digest)) end
 end
 
-local function end_job(job, how, ...)
-    redis.call('HSET', key('jobs', job), 'end', how, ...)
-    release_lock(job, redis.call('HGET', key('jobs', job), 'unq'))
+local tie_fields = { 'nxt', 'onf', 'bat', 'stp', 'cls', 'unq' }
+
+-- Success ends the job: `facts` are of its last attempt (`attempt`, `err`, `msg`, `out`, `add`).
+local function succeed(job, facts)
+    local fields = redis.call('HMGET', key('jobs', job), unpack(tie_fields))
+    release_lock(job, fields[6])
+    settle_ties(job, 'Completed', fields, facts)
 end
 
-local function bury(queue, job, ...)
-    end_job(job, 'Dead', ...)
+local function end_job(job, how, facts, ...)
+    local fields = redis.call('HMGET', key('jobs', job), unpack(tie_fields))
+    redis.call('HSET', key('jobs', job), 'end', how, ...)
+    redis.call('HDEL', key('jobs', job), 'blk')
+    release_lock(job, fields[6])
+    settle_ties(job, how, fields, facts)
+end
+
+local function bury(queue, job, facts, ...)
+    end_job(job, 'Dead', facts, ...)
     redis.call('ZADD', key('dead', queue), now, job)
     count(queue, 'dead', 1)
 end
@@ -97,7 +112,9 @@ local function end_as_too_large(queue, attempt, job, arguments)
     if not fields then return nil, fault end
     end_attempt('failed', queue, attempt, 'err', 'Bad Job', 'msg', too_large(arguments))
     count(queue, 'bad', 1)
-    if not fields.gone and not fields.over then end_job(job, 'Bad Job') end
+    if not fields.gone and not fields.over then
+        end_job(job, 'Bad Job', { attempt = attempt, err = 'Bad Job', msg = too_large(arguments) })
+    end
     return true
 end
 
@@ -129,10 +146,10 @@ local function crash(fields, delivery, budget, window)
     return crashes, first or now, sentence
 end
 
--- Carries it out; returns where the job went.
-local function requeue_crashed(queue, job, crashes, first, is_dead)
-    if is_dead then
-        bury(queue, job, 'crs', crashes, 'crt', first)
+-- Carries it out; returns where the job went. `facts` say how the last attempt ended where the job is dead of it.
+local function requeue_crashed(queue, job, crashes, first, facts)
+    if facts then
+        bury(queue, job, facts, 'crs', crashes, 'crt', first)
         return 'dead'
     end
     redis.call('HSET', key('jobs', job), 'crs', crashes, 'crt', first)
@@ -161,10 +178,10 @@ local function end_as_vanished(queue, attempt, job, fields, delivery, budget, wi
     end_attempt(set, queue, attempt, unpack(written))
     count(queue, counter, 1)
     if fields.cancelled then
-        end_job(job, 'Cancelled')
+        end_job(job, 'Cancelled', { attempt = attempt, err = 'Cancelled', msg = written[4] })
         return 'cancelled'
     end
     if fields.gone then return 'gone' end
     if fields.over then return 'over' end
-    return requeue_crashed(queue, job, crashes, first, fatal)
+    return requeue_crashed(queue, job, crashes, first, fatal and { attempt = attempt, err = err, msg = written[4] })
 end

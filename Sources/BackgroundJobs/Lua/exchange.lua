@@ -3,8 +3,9 @@
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace   2 node   3 client ID that vouches (`wrk`)
 --       4 number of completed attempts, then for each: attempt, queue, ms
---       + number of other endings, then for each: attempt, queue, job, ms, err, msg, ending, delay in ms, retry queue
---         (ending: completed | retried | dead | discarded | crashed | snoozed | shutdown | unbegun | cancelled)
+--       + number of other endings, then for each: attempt, queue, job, ms, err, msg, ending, delay in ms, retry queue,
+--         number of further fields of the attempt, their names and values
+--         (ending: completed | retried | dead | discarded | crashed | snoozed | shutdown | unbegun | cancelled | skipped)
 --       + jobs wanted (0: finish only), bytes of arguments wanted, 1 if a suspect may be taken
 --       + delivery of jobs that don't say (alo | amo), number of classes with rules of their own, then for each: class,
 --         delivery, crash retries, crash window ('' where the rule is the usual one)
@@ -86,6 +87,12 @@ for queue, batch in pairs(completed) do
         redis.call('ZADD', key('completed', queue), unpack(scored))
         count(queue, 'completed', #gone)
         count(queue, 'run', run, true)
+        if anybody_awaits() then
+            for _, attempt in ipairs(gone) do
+                local job = redis.call('HGET', key('attempts', attempt), 'job')
+                if present(job) then notify(job, 'Completed', { attempt = attempt }) end
+            end
+        end
     end
 end
 
@@ -93,13 +100,13 @@ end
 local set_of = { completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'failed' }
 local counter_of = {
     completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
-    snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled',
+    snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled', skipped = 'skipped',
 }
 local function give_back(queue, job, fields, rules)
     local counted = crashes_within(number(rules[3]) or usual_window, fields.crashes, fields.crash_time)
     redis.call('LPUSH', key(counted > 1 and 'suspects' or 'ready', queue), job)
 end
-local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target)
+local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
     local running, fault = look('SISMEMBER', key('processing', queue), attempt)
     if running == 0 then return except(i, settled(attempt)) end
     local fields
@@ -134,6 +141,11 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     local written = { 'fin', now, 'time', ms }
     if ending ~= 'completed' then written[5], written[6] = 'err', present(err) or 'Error' end
     if msg ~= '' then written[#written + 1], written[#written + 2] = 'msg', msg end
+    local facts = { attempt = attempt, err = written[6], msg = msg }
+    for n = 1, #further, 2 do
+        written[#written + 1], written[#written + 2] = further[n], further[n + 1]
+        facts[further[n]] = further[n + 1]
+    end
     end_attempt(set, queue, attempt, unpack(written))
     count(queue, counter_of[ending], 1)
     if err == 'Timeout' and set == 'failed' then count(queue, 'timeout', 1) end
@@ -141,16 +153,22 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     if set ~= 'ended' then count(queue, 'run', number(ms) and tonumber(ms) or 0, true) end
     for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
     if ending == 'completed' then
-        -- Success has the last word, whatever became of the job meanwhile.
-        release_lock(job, not fields.gone and redis.call('HGET', key('jobs', job), 'unq'))
+        -- Success has the last word, whatever became of the job meanwhile; but what its end has set going stays so.
+        if fields.over then
+            release_lock(job, redis.call('HGET', key('jobs', job), 'unq'))
+        elseif not fields.gone then
+            succeed(job, facts)
+        end
     elseif over then
         notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. over)
     elseif ending == 'cancelled' then
-        end_job(job, 'Cancelled')
+        end_job(job, 'Cancelled', facts)
     elseif ending == 'dead' then
-        bury(queue, job, 'ers', fields.errors + 1)
+        bury(queue, job, facts, 'ers', fields.errors + 1)
     elseif ending == 'discarded' then
-        end_job(job, 'Discarded', 'ers', fields.errors + 1)
+        end_job(job, 'Discarded', facts, 'ers', fields.errors + 1)
+    elseif ending == 'skipped' then
+        end_job(job, 'Skipped', facts)
     elseif ending == 'retried' and target ~= '' and target ~= queue then
         schedule(target, job, now + tonumber(delay), 'ers', fields.errors + 1, 'que', target)
         redis.call('SADD', prefix .. 'queues', target)
@@ -159,9 +177,9 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     elseif ending == 'snoozed' then
         schedule(queue, job, now + tonumber(delay), 'att', math.max(0, fields.begun - 1))
     elseif ending == 'crashed' then
-        requeue_crashed(queue, job, crashes, first, fatal)
+        requeue_crashed(queue, job, crashes, first, fatal and facts)
     elseif at_most_once then
-        bury(queue, job)
+        bury(queue, job, facts)
     elseif ending == 'unbegun' and fields.last == attempt then
         -- As if it had not been claimed: it may still expire, and be the first.
         local former = redis.call('HGET', key('attempts', attempt), 'prv')
@@ -175,7 +193,9 @@ end
 for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
     local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
     local err, msg, ending, delay = next_argument(), next_argument(), next_argument(), next_argument()
-    end_one(i, attempt, queue, job, ms, err, msg, ending, delay, next_argument())
+    local target, further = next_argument(), {}
+    for n = 1, 2 * tonumber(next_argument()) do further[n] = next_argument() end
+    end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
 end
 
 -- 3. What is to run next.
@@ -317,7 +337,7 @@ local function refuse(queue, job, fields, fault, last)
     else
         return nil
     end
-    if attempt then end_job(job, ending, 'las', attempt) end
+    if attempt then end_job(job, ending, { attempt = attempt, err = ending, msg = redis.call('HGET', key('attempts', attempt), 'msg') }, 'las', attempt) end
     return attempt ~= nil
 end
 
@@ -358,7 +378,7 @@ local function deal(queue, id, begun, among_suspects)
         if suspect_allowed then short = false end
         return true
     end
-    local size = fields.arg and #fields.arg or 0
+    local size = (fields.arg and #fields.arg or 0) + (fields.stp and #fields.stp or 0)
     if size > bytes and #jobs > 0 then
         wanted = 0
         return false

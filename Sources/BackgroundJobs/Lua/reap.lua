@@ -52,11 +52,12 @@ local function clear(queue, attempt)
     end
     redis.call('ZADD', key('failed', queue), now, attempt)
     count(queue, 'bad', 1)
+    local facts = { attempt = attempt, err = 'Bad Attempt' }
     if fields and fields[1] == attempt and not present(fields[2]) then
         if fields[3] == '1' then
-            end_job(job, 'Cancelled')
+            end_job(job, 'Cancelled', facts)
         elseif record[5] == 'amo' then
-            bury(queue, job)
+            bury(queue, job, facts)
         else
             redis.call('LPUSH', key('ready', queue), job)
         end

@@ -1,4 +1,4 @@
--- Stands in front of the scripts that remove what is past: `completed`, `failed`, `ended`, `dead`.
+-- Stands in front of the scripts that remove what is past (behind ties.lua): `completed`, `failed`, `ended`, `dead`.
 --
 -- An attempt takes its job along if it is the job's last one and the job has ended, but not as `Dead`: a dead job goes
 -- with its place in `dead` and then takes its chain of attempts along. A job that goes is marked `end` and expires
@@ -30,9 +30,12 @@ end
 local steps = 0
 local function look_at_dead(job)
     going[#going + 1] = job
-    local fields = look('HMGET', key('jobs', job), 'las', 'end')
+    local fields = look('HMGET', key('jobs', job), 'las', 'end', 'nxt', 'onf')
     if not fields or fields[2] ~= 'Dead' then return end
     jobs[#jobs + 1] = { job, 'Dead' }
+    -- Nobody can retry it any more: what waited for it waits no longer.
+    forgo(fields[3], 'the job before it is dead')
+    drop_waiting(fields[4])
     local attempt = present(fields[1])
     while attempt and steps < 5000 do
         local record = look('HMGET', key('attempts', attempt), 'prv', 'que', 'job')
@@ -59,5 +62,6 @@ local function remove(members)
         redis.call('HSET', key('jobs', job[1]), 'end', job[2])
         redis.call('EXPIRE', key('jobs', job[1]), 300)
     end
+    write_counts()
     return going
 end

@@ -23,6 +23,7 @@ local function retry(job)
     if not mends and redis.call('ZREM', key('scheduled', queue), job) == 0 then return 'waiting' end
     if mends then
         redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp')
+        recall_in_batch(fields.batch, fields.over)
         -- It may have been about to expire with its last attempt.
         redis.call('PERSIST', key('jobs', job))
         redis.call('ZREM', key('dead', queue), job)

@@ -4,9 +4,11 @@
 -- 'ended', or an error reply that names what is damaged.
 local function look_at_waiting(job)
     local job_key = key('jobs', job)
-    local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'unq')
+    local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'blk', 'nxt', 'onf', 'bat')
     if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
-    local found = { queue = fields[1], last = present(fields[2]), over = present(fields[3]), digest = fields[5] }
+    local found = {
+        queue = fields[1], last = present(fields[2]), over = present(fields[3]), blocked = fields[5] == '1', batch = fields[8],
+    }
     if not (fields[1] or fields[4]) or fields[3] == 'Dequeued' then return 'missing', found end
     if found.last then
         local record = look('HMGET', key('attempts', found.last), 'que', 'fin', 'err', 'nod') or {}
@@ -26,6 +28,7 @@ local function look_at_waiting(job)
     local sound
     sound, fault = exists_as('list', key('handoff', found.queue), key('ready', found.queue), key('suspects', found.queue))
     if sound then sound, fault = exists_as('zset', key('scheduled', found.queue), key('ended', found.queue), key('dead', found.queue)) end
+    if sound then sound, fault = sound_ties(fields[6], fields[7], fields[8]) end
     if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
     return 'waiting', found
 end

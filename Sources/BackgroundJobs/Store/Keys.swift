@@ -20,6 +20,10 @@ package struct Keys: Sendable {
     package func statistics(_ queue: String) -> String { "\(namespace):stats:\(queue)" }
     package func lock(_ digest: String) -> String { "\(namespace):unique:\(digest)" }
     package func cancel(_ node: String) -> String { "\(namespace):cancel:\(node)" }
+    package func batch(_ id: String) -> String { "\(namespace):batch:\(id)" }
+    package func awaited(_ job: String) -> String { "\(namespace):awaited:\(job)" }
+    package func notes(_ listener: String) -> String { "\(namespace):notes:\(listener)" }
+    package var awaited: String { "\(namespace):awaited" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

@@ -68,8 +68,8 @@ private struct ExchangeRequest: Sendable {
 
     var argumentCount: Int {
         let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
-        return 11 + 3 * completedCount + 9 * (order.count - completedCount) + 4 * classes.count + claim.queues.count
-            + offers
+        let others = order.dropFirst(completedCount).reduce(0) { $0 + 10 + 2 * finishes[$1].fields.count }
+        return 11 + 3 * completedCount + others + 4 * classes.count + claim.queues.count + offers
     }
 
     func append(to pipeline: inout Pipeline) {
@@ -106,7 +106,7 @@ private struct ExchangeRequest: Sendable {
 
 extension Finish {
     /// Whether its end concerns the attempt alone.
-    fileprivate var isPlain: Bool { ending == .completed && !holdsLock }
+    fileprivate var isPlain: Bool { ending == .completed && !hasTies && fields.isEmpty }
 }
 
 extension Ending {
@@ -122,6 +122,7 @@ extension Ending {
         case .shutdown: ("Shutdown", "", "shutdown", 0, "")
         case .unbegun: ("Shutdown", "", "unbegun", 0, "")
         case .cancelled(let message): ("Cancelled", message, "cancelled", 0, "")
+        case .skipped(let message): ("Skipped", message, "skipped", 0, "")
         }
     }
 }
@@ -138,6 +139,11 @@ extension Pipeline {
         append(terms.name)
         append("\(terms.delay)")
         append(terms.queue)
+        append(finish.fields.count)
+        for (name, value) in finish.fields {
+            append(name)
+            append(value)
+        }
     }
 }
 

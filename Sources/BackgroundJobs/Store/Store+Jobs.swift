@@ -14,6 +14,8 @@ package struct NewJob: Sendable, Equatable {
     package var lock: Lock?
     /// The caller chose the ID: a job that is there already is not queued again.
     package var isIDChosen: Bool
+    /// It waits for another job, and stands in no list until that has ended.
+    package var isWaiting: Bool
 
     /// When a scheduled job is due.
     package enum Due: Sendable, Equatable {
@@ -52,7 +54,8 @@ package struct NewJob: Sendable, Equatable {
         fields: [JobOptions.Field] = [],
         expiry: Int64? = nil,
         lock: Lock? = nil,
-        isIDChosen: Bool = false
+        isIDChosen: Bool = false,
+        isWaiting: Bool = false
     ) {
         self.id = id
         self.queue = queue
@@ -63,12 +66,13 @@ package struct NewJob: Sendable, Equatable {
         self.expiry = expiry
         self.lock = lock
         self.isIDChosen = isIDChosen
+        self.isWaiting = isWaiting
     }
 
     package static func == (a: Self, b: Self) -> Bool {
         a.id == b.id && a.queue == b.queue && a.className == b.className && a.arguments == b.arguments && a.due == b.due
             && a.fields.elementsEqual(b.fields, by: ==) && a.expiry == b.expiry && a.lock == b.lock
-            && a.isIDChosen == b.isIDChosen
+            && a.isIDChosen == b.isIDChosen && a.isWaiting == b.isWaiting
     }
 }
 

@@ -21,8 +21,10 @@ package struct Finish: Sendable, Equatable {
     /// Processing time, with a fraction.
     package var milliseconds: Double
     package var ending: Ending
-    /// Whether success ends more than the attempt: the job holds a lock.
-    package var holdsLock: Bool
+    /// Whether success ends more than the attempt: the job holds a lock, or others wait for it.
+    package var hasTies: Bool
+    /// Further fields of the attempt: `out`, `add`, `prg`, `nte`.
+    package var fields: [String: String]
 
     package init(
         attempt: String,
@@ -30,14 +32,16 @@ package struct Finish: Sendable, Equatable {
         job: String,
         milliseconds: Double,
         ending: Ending,
-        holdsLock: Bool = false
+        hasTies: Bool = false,
+        fields: [String: String] = [:]
     ) {
         self.attempt = attempt
         self.queue = queue
         self.job = job
         self.milliseconds = milliseconds
         self.ending = ending
-        self.holdsLock = holdsLock
+        self.hasTies = hasTies
+        self.fields = fields
     }
 }
 
@@ -59,6 +63,8 @@ package enum Ending: Sendable, Equatable, Codable {
     /// Given back at shutdown before it had begun.
     case unbegun
     case cancelled(message: String)
+    /// Stopped by middleware.
+    case skipped(message: String)
 }
 
 /// What a worker asks for.
@@ -142,8 +148,14 @@ package struct ClaimedJob: Sendable, Equatable, Codable {
     package var isSuspect: Bool
     /// Another crash, and it is dead.
     package var isLastTry: Bool
-    /// Those of its options that a worker needs, and `ers` and `unq`, as the hash holds them.
+    /// Those of its options that a worker needs, and `ers`, `unq` and what it has to do with other jobs, as the hash holds
+    /// them.
     package var fields: [String: String]
+
+    /// Whether its success means something to others.
+    package var hasTies: Bool {
+        !fields.isEmpty && ["unq", "nxt", "onf", "bat"].contains { fields[$0] != nil }
+    }
 
     package init(
         attempt: String,

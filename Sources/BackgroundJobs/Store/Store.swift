@@ -35,6 +35,25 @@ package protocol Store: Sendable {
     /// recover and give back: moves IDs from `handoff` to the head of `ready`; returns those moved.
     func recover(_ jobs: [String], in queue: String) async throws(BackgroundError) -> [String]
 
+    /// await: how jobs have ended; nil for those that have not, and then the listener is told when they do.
+    func ends(of jobs: [String], for listener: Listener) async throws(BackgroundError) -> [JobEnd?]
+
+    /// note: writes what running jobs say of themselves into their attempts; returns how many of them still run.
+    func note(_ notes: [AttemptNote]) async throws(BackgroundError) -> Int
+
+    /// together: writes the jobs, all of them or none. Those that are there already are left as they are. None may need a
+    /// uniqueness lock.
+    func enqueueTogether(_ jobs: [NewJob]) async throws(BackgroundError)
+
+    /// together: opens a batch. One that is there is left as it is.
+    func open(_ batch: NewBatch) async throws(BackgroundError) -> BatchVerdict
+
+    /// together: adds jobs. Those that are there already are left as they are.
+    func add(_ jobs: [NewJob], to batch: String) async throws(BackgroundError) -> BatchVerdict
+
+    /// together: nothing is to be added but by its own jobs, so it may be complete.
+    func close(_ batch: String) async throws(BackgroundError) -> BatchVerdict
+
     /// promote: moves what is due from `scheduled` to the tail of `ready`, at most `limit` jobs.
     func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion
 

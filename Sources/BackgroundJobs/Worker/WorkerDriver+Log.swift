@@ -10,6 +10,7 @@ extension WorkerDriver {
         }
         guard let (error, message) = ending.failure else {
             if case .cancelled = ending { logger.info("Job cancelled", metadata: metadata(job)) }
+            if case .skipped(let reason) = ending { logger.info("Job skipped: \(reason)", metadata: metadata(job)) }
             return logger.debug(
                 "Attempt ended",
                 metadata: [
@@ -59,7 +60,7 @@ extension Ending {
         case .retried(let error, let message, _, _), .dead(let error, let message), .discarded(let error, let message):
             (error, message)
         case .crashed(let message): ("Crashed", message)
-        case .completed, .snoozed, .shutdown, .unbegun, .cancelled: nil
+        case .completed, .snoozed, .shutdown, .unbegun, .cancelled, .skipped: nil
         }
     }
 

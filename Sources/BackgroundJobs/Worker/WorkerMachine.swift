@@ -13,7 +13,7 @@ package struct WorkerMachine: Sendable {
         package var queue: String
         package var job: String
         package var isSuspect: Bool
-        package var holdsLock: Bool
+        package var hasTies: Bool
         /// The how manieth job of this worker it is.
         package var order: Int
     }
@@ -231,7 +231,7 @@ package struct WorkerMachine: Sendable {
                 queue: job.queue,
                 job: job.id,
                 isSuspect: job.isSuspect,
-                holdsLock: job.fields["unq"] != nil,
+                hasTies: job.hasTies,
                 order: begun
             )
         }
@@ -246,7 +246,12 @@ package struct WorkerMachine: Sendable {
     }
 
     /// A job's task has ended; false if the attempt had been lost before, so that nobody is told of its result.
-    package mutating func ended(_ attempt: String, after milliseconds: Double, as ending: Ending) -> Bool {
+    package mutating func ended(
+        _ attempt: String,
+        after milliseconds: Double,
+        as ending: Ending,
+        with fields: [String: String] = [:]
+    ) -> Bool {
         guard let run = running.removeValue(forKey: attempt) else { return false }
         if ending == .shutdown || ending == .unbegun { givenBack += 1 }
         unreported.append(
@@ -256,7 +261,8 @@ package struct WorkerMachine: Sendable {
                 job: run.job,
                 milliseconds: milliseconds,
                 ending: ending,
-                holdsLock: run.holdsLock
+                hasTies: run.hasTies,
+                fields: fields
             )
         )
         return true

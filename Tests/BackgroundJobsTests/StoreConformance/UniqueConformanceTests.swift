@@ -29,7 +29,7 @@ struct UniqueConformance {
             job: job.id,
             milliseconds: 1,
             ending: ending,
-            holdsLock: job.fields["unq"] != nil
+            hasTies: job.hasTies
         )
         #expect(try await store.store.exchange([finish], .none, as: StoreUnderTest.voucher).exceptions.isEmpty)
     }

@@ -17,6 +17,7 @@ struct Comparison {
     private var past: [Finish] = []
     /// Offered in calls whose replies were thrown away.
     private var unsure: [Offer] = []
+    private var batches: [String] = []
     private var names = 0
 
     private struct Claimed {
@@ -50,11 +51,15 @@ struct Comparison {
     mutating func step() async throws -> String {
         try await setClocks()
         switch random.upTo(100) {
-        case 0..<16: return try await enqueue()
+        case 0..<12: return try await enqueue()
+        case 12..<14: return try await enqueueChain()
+        case 14..<16: return try await changeBatch()
+        case 66..<67: return try await awaitEnds()
+        case 67..<68: return try await note()
         case 16..<38: return try await claim()
         case 38..<60: return try await finish()
         case 60..<66: return try await advance()
-        case 66..<70: return try await promote()
+        case 68..<70: return try await promote()
         case 70..<75: return try await reap()
         case 75..<79: return try await adopt()
         case 79..<83: return try await cancel()
@@ -85,6 +90,7 @@ struct Comparison {
             }
             for (id, record) in snapshot.jobs { lines["jobs:\(id)"] = text(record) }
             for (id, record) in snapshot.attempts { lines["attempts:\(id)"] = text(record) }
+            for (id, record) in snapshot.batches { lines["batch:\(id)"] = text(record) }
             for (key, ids) in snapshot.lists { lines[key] = "\(ids)" }
             for (key, members) in snapshot.sets { lines[key] = "\(members.sorted())" }
             for (key, _) in snapshot.sortedSets {
@@ -168,6 +174,76 @@ struct Comparison {
         return "enqueue \(new.map { "\($0.id) lock \($0.lock.map { "\($0)" } ?? "-")" })"
     }
 
+    private mutating func single(_ id: String, _ fields: [JobOptions.Field], waits: Bool = false) -> NewJob {
+        jobs.append(id)
+        return NewJob(
+            id: id,
+            queue: random.pick(Self.queues),
+            className: random.pick(["C", "Once", "Frail"]),
+            arguments: Array("{}".utf8),
+            due: random.pick([nil, nil, .after(milliseconds: 700)]),
+            fields: fields,
+            expiry: random.pick([nil, nil, 10_000]),
+            isWaiting: waits
+        )
+    }
+
+    private mutating func enqueueChain() async throws -> String {
+        let ids = (0..<(1 + random.upTo(4))).map { _ in name("j") }
+        let onFailure = random.upTo(2) == 0 ? name("j") : nil
+        var chain: [NewJob] = []
+        for (index, id) in ids.enumerated() {
+            var fields: [JobOptions.Field] = []
+            if index + 1 < ids.count { fields.append(("nxt", ids[index + 1])) }
+            if index > 0 { fields.append(("aft", ids[index - 1])) }
+            if let onFailure { fields.append(("onf", onFailure)) }
+            chain.append(single(id, fields, waits: index > 0))
+        }
+        if let onFailure { chain.append(single(onFailure, [], waits: true)) }
+        try await memory.enqueueTogether(chain)
+        try await redis.enqueueTogether(chain)
+        return "chain \(ids), on failure \(onFailure ?? "-")"
+    }
+
+    private mutating func changeBatch() async throws -> String {
+        let batch = random.upTo(3) == 0 || batches.isEmpty ? name("b") : random.pick(batches)
+        switch random.upTo(4) {
+        case 0:
+            func callback() -> NewJob? { random.upTo(2) == 0 ? single(name("j"), [], waits: true) : nil }
+            let new = NewBatch(
+                id: batch,
+                parent: batches.isEmpty || random.upTo(2) == 0
+                    ? nil : random.pick(batches.filter { $0 != batch } + ["none"]),
+                onComplete: callback(),
+                onSuccess: callback(),
+                onDeath: callback()
+            )
+            check("open", try await memory.open(new), try await redis.open(new))
+            if !batches.contains(batch) { batches.append(batch) }
+        case 1, 2:
+            let members = (0..<(1 + random.upTo(3))).map { _ in single(name("j"), []) }
+            check("add", try await memory.add(members, to: batch), try await redis.add(members, to: batch))
+        default:
+            check("close", try await memory.close(batch), try await redis.close(batch))
+        }
+        return "batch \(batch)"
+    }
+
+    private mutating func awaitEnds() async throws -> String {
+        guard !jobs.isEmpty else { return "nobody to await" }
+        let some = (0..<3).map { _ in random.pick(jobs) } + ["nobody"]
+        let listener = Listener(token: random.pick(["l", "m"]), time: .seconds(60))
+        check("await", try await memory.ends(of: some, for: listener), try await redis.ends(of: some, for: listener))
+        return "await \(some)"
+    }
+
+    private mutating func note() async throws -> String {
+        guard let claimed = running.isEmpty ? nil : random.pick(running) else { return "nobody to note" }
+        let note = AttemptNote(attempt: claimed.job.attempt, queue: claimed.job.queue, fields: ["prg": "0.5"])
+        check("note", try await memory.note([note]), try await redis.note([note]))
+        return "note \(claimed.job.attempt)"
+    }
+
     private mutating func exchange(_ finishes: [Finish], _ claim: Claim, _ voucher: Voucher) async throws -> Exchange {
         var model = try await memory.exchange(finishes, claim, as: voucher)
         var real = try await redis.exchange(finishes, claim, as: voucher)
@@ -221,7 +297,7 @@ struct Comparison {
     private mutating func ending() -> Ending {
         let delay = Int64(random.pick([0, 1000, 60_000]))
         let error = random.pick(["Boom", "Timeout"])
-        return switch random.upTo(16) {
+        return switch random.upTo(17) {
         case 0..<5: .completed
         case 5..<8:
             .retried(error: error, message: "m", after: delay, queue: random.pick([nil, nil, "q", "r"]))
@@ -231,6 +307,7 @@ struct Comparison {
         case 12: .snoozed(after: delay)
         case 13: .shutdown
         case 14: .unbegun
+        case 15: .skipped(message: "not today")
         default: .cancelled(message: "")
         }
     }
@@ -250,7 +327,8 @@ struct Comparison {
                         job: claimed.job.id,
                         milliseconds: Double(random.upTo(50)) + 0.5,
                         ending: ending(),
-                        holdsLock: claimed.job.fields["unq"] != nil
+                        hasTies: claimed.job.hasTies,
+                        fields: random.pick([[:], [:], ["out": "{\"n\":1}"], ["out": "2", "add": "{\"k\":\"v/w\"}"]])
                     )
                 )
             }

@@ -1,0 +1,96 @@
+-- together: enqueues jobs that belong together, all of them or none: a transaction, a chain, a batch; opens and closes
+-- batches.
+--
+-- KEYS  1 <ns>:queues
+-- ARGV  1 namespace   2 enqueue | open | add | close   3 batch ('' for enqueue)
+--       open: 4 parent ('' if none)   5 description ('' if none)   6, 7, 8 IDs of the callbacks: when all have ended, when all
+--             have succeeded, when one is dead ('' if none)   9 … the callbacks, as for add
+--       enqueue, add: 4 … for each job: its ID, its queue, 1 if it waits for another job or for the batch, ms until it is
+--             due (0 at once), ms after that in which it may begin ('' for ever), number of further fields, their names and
+--             values
+-- Returns 'done' | 'missing' (no such batch, or parent) | 'over' (it is complete, so nothing can be added); or an error reply
+--       that names what is damaged. In each case but 'done' nothing was written.
+--
+-- No relief: a Redis that is out of memory refuses the first write, and so all of it.
+--
+-- Twice is harmless: a batch that is there is not opened again, a job that is there is not added again.
+
+local verb, batch = ARGV[2], ARGV[3]
+local batch_key = key('batch', batch)
+
+-- 1. Look.
+local sound, fault = exists_as('set', prefix .. 'queues')
+if sound and batch ~= '' then sound, fault = exists_as('hash', batch_key) end
+if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
+local fields = batch ~= '' and read_batch(batch)
+local parent = verb == 'open' and present(ARGV[4])
+if verb == 'open' then
+    if fields then return 'done' end
+    if parent then
+        sound, fault = exists_as('hash', key('batch', parent))
+        if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
+        local around = read_batch(parent)
+        if not around then return 'missing' end
+        if around.fin then return 'over' end
+    end
+elseif batch ~= '' and not fields then
+    return 'missing'
+elseif verb == 'add' and fields.fin then
+    return 'over'
+end
+
+local new, at = {}, verb == 'open' and 9 or 4
+while verb ~= 'close' and at <= #ARGV do
+    local job = {
+        id = ARGV[at], queue = ARGV[at + 1], waits = ARGV[at + 2] == '1', delay = tonumber(ARGV[at + 3]), expiry = ARGV[at + 4],
+        first = at + 6, last = at + 5 + 2 * tonumber(ARGV[at + 5]),
+    }
+    at = job.last + 1
+    sound, fault = exists_as('hash', key('jobs', job.id))
+    if sound then sound, fault = exists_as('list', key('ready', job.queue)) end
+    if sound then sound, fault = exists_as('zset', key('scheduled', job.queue)) end
+    if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
+    if redis.call('EXISTS', key('jobs', job.id)) == 0 then new[#new + 1] = job end
+end
+if verb == 'close' then
+    sound, fault = sound_ties(nil, nil, batch)
+    if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
+end
+
+-- 2. Write.
+local function write(job)
+    local due = now + job.delay
+    redis.call('HSET', key('jobs', job.id), 'que', job.queue, 'qat', now, unpack(ARGV, job.first, job.last))
+    if job.waits then return redis.call('HSET', key('jobs', job.id), 'blk', 1) end
+    if batch ~= '' then redis.call('HSET', key('jobs', job.id), 'bat', batch) end
+    if job.expiry ~= '' then redis.call('HSET', key('jobs', job.id), 'exp', due + tonumber(job.expiry)) end
+    if job.delay > 0 then
+        redis.call('HSET', key('jobs', job.id), 'pat', due)
+        redis.call('ZADD', key('scheduled', job.queue), due, job.id)
+    else
+        redis.call('RPUSH', key('ready', job.queue), job.id)
+    end
+    redis.call('SADD', prefix .. 'queues', job.queue)
+end
+for _, job in ipairs(new) do write(job) end
+
+if verb == 'open' then
+    local record = { 'qat', now, 'opn', 1, 'tot', 0, 'pen', 0, 'suc', 0, 'ded', 0, 'oth', 0 }
+    for i, name in ipairs({ 'prn', 'dsc', 'cmp', 'scs', 'dth' }) do
+        if ARGV[3 + i] ~= '' then record[#record + 1], record[#record + 2] = name, ARGV[3 + i] end
+    end
+    redis.call('HSET', batch_key, unpack(record))
+    if parent then
+        local around = read_batch(parent)
+        redis.call('HSET', key('batch', parent), 'tot', around.tot + 1, 'pen', around.pen + 1)
+    end
+elseif verb == 'add' then
+    if #new > 0 then redis.call('HSET', batch_key, 'tot', fields.tot + #new, 'pen', fields.pen + #new) end
+elseif verb == 'close' and fields.opn then
+    redis.call('HDEL', batch_key, 'opn')
+    if fields.pen == 0 then
+        fields.opn = nil
+        count_in_batch(complete_batch(batch, fields))
+    end
+end
+return 'done'
