@@ -105,7 +105,13 @@ let package = Package(
         .testTarget(name: "BackgroundRedisTests", dependencies: ["BackgroundRedis", "TestSupport"]),
         .testTarget(
             name: "BackgroundJobsTests",
-            dependencies: ["BackgroundJobs", "BackgroundJobsTesting", "TestSupport"]
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsTesting", "TestSupport",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]
         ),
         .executableTarget(
             name: "handler-harness",

@@ -6,7 +6,7 @@ public struct BackgroundError: Error, Sendable, CustomStringConvertible {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Kind: String {
             case invalidArgument, jobNotFound, unavailable, refused, notPermitted, unknownFate, damaged, unsuitable,
-                stalled
+                stalled, timedOut
         }
         private let kind: Kind
 
@@ -29,6 +29,9 @@ public struct BackgroundError: Error, Sendable, CustomStringConvertible {
         /// A worker's jobs ignore their cancellation and hold as many threads as there are: its process is to be started
         /// again.
         public static let stalled = Code(kind: .stalled)
+
+        /// What was awaited did not come in time; it may come yet.
+        public static let timedOut = Code(kind: .timedOut)
 
         /// The code's name.
         public var description: String { kind.rawValue }

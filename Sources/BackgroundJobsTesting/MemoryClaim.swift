@@ -328,7 +328,7 @@ extension ClaimedJob {
     ) {
         let job = state.data.jobs[id] ?? MemoryState.Record()
         let told: Set = [
-            "ret", "bck", "rfr", "rqu", "tmo", "ers", "unq", "nxt", "onf", "bat", "stp", "flr", "bsm", "hdr",
+            "ret", "bck", "rfr", "rqu", "tmo", "ers", "unq", "nxt", "onf", "bat", "pat", "stp", "flr", "bsm", "hdr",
         ]
         let budget = rules.budget == "all" ? Int64.max : rules.budget.flatMap { Int64($0) } ?? 3
         self.init(

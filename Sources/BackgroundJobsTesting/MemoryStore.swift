@@ -140,6 +140,25 @@ public final class MemoryStore: Store {
         transact { $0.close(batch) }
     }
 
+    package func batch(_ id: String) async throws(BackgroundError) -> BatchStatus? {
+        snapshot.batches[id].map { record in
+            BatchStatus(id: id, fields: record.fields.mapValues { String(decoding: $0, as: UTF8.self) })
+        }
+    }
+
+    package func attempts(of job: String, limit: Int) async throws(BackgroundError) -> [AttemptRecord] {
+        let data = snapshot
+        var attempts: [AttemptRecord] = []
+        var next = data.jobs[job]?.present("las")
+        while let id = next, let record = data.attempts[id], attempts.count < limit,
+            !attempts.contains(where: { $0.id == id })
+        {
+            attempts.append(AttemptRecord(id: id, fields: record.fields))
+            next = record.present("prv")
+        }
+        return attempts
+    }
+
     package func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion {
         transact { $0.promote(queue, limit: limit) }
     }

@@ -1,4 +1,4 @@
-import BackgroundRedis
+package import BackgroundRedis
 public import Foundation
 public import Logging
 import NIOPosix
@@ -15,40 +15,68 @@ import NIOPosix
 /// the first call. A call waits about ``RedisOptions/connectTimeout`` for a Redis that is away, as one is that is restarted;
 /// when it then throws `unavailable`, it has written nothing.
 public final class Manager: Sendable {
-    private let client: RedisClient
-    private let store: any Store
-    private let namespace: String
-    private let maximumArguments: Int
+    private let client: RedisClient?
+    let store: any Store
+    let namespace: String
+    let maximumArguments: Int
+    let middleware: [EnqueueMiddleware]
+    let awaiting: Awaiting
 
     /// Makes a manager.
     ///
     /// - Parameters:
     ///   - redis: where Redis is.
     ///   - maximumArguments: bytes of a job's arguments, 1 MiB by default; larger ones are refused before they are sent.
+    ///   - middleware: what is done before each job is enqueued, in this order.
     ///   - logger: where lost and found connections are told.
     /// - Throws: ``BackgroundError`` for a URL or namespace that is not one.
-    public init(
+    public convenience init(
         redis: RedisOptions = RedisOptions(),
         maximumArguments: Int = 1 << 20,
+        middleware: [EnqueueMiddleware] = [],
         logger: Logger = Logger(label: "background-jobs.manager")
     ) throws {
-        precondition(maximumArguments > 0, "arguments have a positive limit")
-        client = RedisClient(
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let client = RedisClient(
             try redis.configuration(
                 clientName: ClientName.manager(redis.namespace),
                 maximumBackoff: .seconds(1)
             ),
-            eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
+            eventLoop: eventLoop,
             logger: logger
         )
-        store = RedisStore(client: client, namespace: redis.namespace, patience: redis.connectTimeout)
-        namespace = redis.namespace
+        let store = RedisStore(client: client, namespace: redis.namespace, patience: redis.connectTimeout)
+        self.init(
+            store: store,
+            client: client,
+            notes: try RedisNotes(redis, store: store, eventLoop: eventLoop, logger: logger),
+            namespace: redis.namespace,
+            maximumArguments: maximumArguments,
+            middleware: middleware
+        )
+    }
+
+    package init(
+        store: any Store,
+        client: RedisClient? = nil,
+        notes: any NoteSource,
+        namespace: String,
+        maximumArguments: Int = 1 << 20,
+        middleware: [EnqueueMiddleware] = []
+    ) {
+        precondition(maximumArguments > 0, "arguments have a positive limit")
+        self.store = store
+        self.client = client
+        self.namespace = namespace
         self.maximumArguments = maximumArguments
+        self.middleware = middleware
+        awaiting = Awaiting(store: store, source: notes)
     }
 
     /// Closes the connection; calls that are under way throw.
     public func close() async {
-        await client.close()
+        await awaiting.close()
+        await client?.close()
     }
 
     /// Enqueues a job.
@@ -72,9 +100,9 @@ public final class Manager: Sendable {
         queue: String? = nil,
         id: String? = nil,
         options: JobOptions = JobOptions()
-    ) async throws -> JobHandle {
+    ) async throws -> JobHandle<J.Output> {
         let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, id: id, options: options, class: J.options)
-        return try await enqueue([newJob(job, terms)])[0]
+        return try await enqueue([newJob(job, terms)])[0].of()
     }
 
     /// Enqueues a job by its class name, with arguments as they are: for workers written elsewhere.
@@ -98,7 +126,7 @@ public final class Manager: Sendable {
         queue: String = "default",
         id: String? = nil,
         options: JobOptions = JobOptions()
-    ) async throws -> JobHandle {
+    ) async throws -> JobHandle<Void> {
         let terms = Terms(delay: delay, time: time, queue: queue, id: id, options: options)
         return try await enqueue([newJob(className, Array(arguments.utf8), terms)])[0]
     }
@@ -121,9 +149,9 @@ public final class Manager: Sendable {
         at time: Date? = nil,
         queue: String? = nil,
         options: JobOptions = JobOptions()
-    ) async throws -> [JobHandle] {
+    ) async throws -> [JobHandle<J.Output>] {
         let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
-        return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms) })
+        return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms) }).map { $0.of() }
     }
 
     /// Enqueues any number of jobs by class name, in transactions of up to a thousand jobs and 4 MiB of arguments.
@@ -145,7 +173,7 @@ public final class Manager: Sendable {
         at time: Date? = nil,
         queue: String = "default",
         options: JobOptions = JobOptions()
-    ) async throws -> [JobHandle] {
+    ) async throws -> [JobHandle<Void>] {
         let terms = Terms(delay: delay, time: time, queue: queue, options: options)
         return try await enqueueAll(arguments.lazy.map { try self.newJob(className, Array($0.utf8), terms) })
     }
@@ -192,81 +220,19 @@ public final class Manager: Sendable {
         case ended
     }
 
-    // MARK: Making jobs
-
-    /// On what terms jobs are enqueued.
-    private struct Terms {
-        var delay: Duration?
-        var time: Date?
-        var queue: String
-        var id: String?
-        var options: JobOptions
-        /// What the job's type says.
-        var `class` = JobOptions()
-    }
-
-    private func newJob<J: Job>(_ job: J, _ terms: Terms) throws -> NewJob {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let arguments: Data
-        do {
-            arguments = try encoder.encode(job)
-        } catch {
-            throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
-        }
-        return try newJob(J.name, [UInt8](arguments), terms)
-    }
-
-    private func newJob(
-        _ className: String,
-        _ arguments: [UInt8],
-        _ terms: Terms
-    ) throws(BackgroundError) -> NewJob {
-        try Names.checkClass(className)
-        try Names.checkQueue(terms.queue)
-        if let id = terms.id { try Names.checkID(id) }
-        try Self.checkSize(of: arguments.count, className, limit: maximumArguments)
-        let all = terms.options.or(terms.class)
-        return NewJob(
-            id: terms.id ?? .randomUUID(),
-            queue: terms.queue,
-            className: className,
-            arguments: arguments,
-            due: try DueTime.due(in: terms.delay, at: terms.time),
-            fields: try terms.options.fields(),
-            expiry: try all.expiry(),
-            lock: try all.unique?.lock(
-                namespace: namespace,
-                className: className,
-                queue: terms.queue,
-                arguments: arguments
-            ),
-            isIDChosen: terms.id != nil
-        )
-    }
-
-    static func checkSize(of arguments: Int, _ className: String, limit: Int) throws(BackgroundError) {
-        guard arguments > limit else { return }
-        throw BackgroundError(
-            .invalidArgument,
-            "The arguments of this \(className) have \(arguments) bytes; \(limit) are allowed. "
-                + "Store large data elsewhere and pass a reference."
-        )
-    }
-
     // MARK: Sending them
 
-    private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [JobHandle] {
+    private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [JobHandle<Void>] {
         let holders = try await store.enqueue(jobs)
-        return jobs.map { JobHandle(id: holders[$0.id] ?? $0.id, isDuplicate: holders[$0.id] != nil) }
+        return jobs.map { JobHandle(id: holders[$0.id] ?? $0.id, isDuplicate: holders[$0.id] != nil, manager: self) }
     }
 
     /// What one transaction holds at most: as long as it runs nobody else is served, and Redis holds it in memory until EXEC.
     private static let chunkCount = 1000
     private static let chunkBytes = 4 << 20
 
-    private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [JobHandle] {
-        var handles: [JobHandle] = []
+    private func enqueueAll(_ jobs: some Sequence<Result<NewJob, any Error>>) async throws -> [JobHandle<Void>] {
+        var handles: [JobHandle<Void>] = []
         var chunk: [NewJob] = []
         var bytes = 0
         do {
@@ -301,18 +267,6 @@ extension LazySequenceProtocol {
     }
 }
 
-/// A job that was enqueued.
-public struct JobHandle: Sendable, Hashable, CustomStringConvertible {
-    /// The job's ID.
-    public let id: String
-    /// Whether nothing was queued, since a job of the same kind holds the uniqueness lock (then ``id`` is that job's), or
-    /// since a job was there already under the ID that was chosen.
-    public let isDuplicate: Bool
-
-    /// The job's ID.
-    public var description: String { id }
-}
-
 /// Not all jobs of a bulk call are queued.
 public struct BulkError: Error, Sendable, CustomStringConvertible {
     /// The IDs of the jobs that are queued: the first ones, in order.
@@ -324,27 +278,6 @@ public struct BulkError: Error, Sendable, CustomStringConvertible {
 
     /// How far it came, and why no further.
     public var description: String { "\(queued.count) jobs are queued, then: \(cause)" }
-}
-
-/// When a job is due, from what a caller said.
-package enum DueTime {
-    /// The latest time that can be scheduled: ms that a sorted set's score holds exactly.
-    private static let latest = 9_007_199_254_740_992.0
-
-    package static func due(in delay: Duration?, at time: Date?) throws(BackgroundError) -> NewJob.Due? {
-        if let time {
-            let milliseconds = (time.timeIntervalSince1970 * 1000).rounded(.up)
-            guard milliseconds.isFinite, abs(milliseconds) <= latest else {
-                throw BackgroundError(.invalidArgument, "The time \(time) can't be scheduled: it is too far away.")
-            }
-            return .at(milliseconds: Int64(milliseconds))
-        }
-        guard let delay, delay > .zero else { return nil }
-        guard delay < .seconds(4_000_000_000_000) else {
-            throw BackgroundError(.invalidArgument, "A delay of \(delay) can't be scheduled: it is too long.")
-        }
-        return .after(milliseconds: (delay + .nanoseconds(999_999)).milliseconds)
-    }
 }
 
 /// Runs `body` with a manager and closes it afterwards.

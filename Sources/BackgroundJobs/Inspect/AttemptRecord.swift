@@ -24,6 +24,14 @@ public struct AttemptRecord: Sendable, Hashable, Encodable {
     public var message: FieldValue?
     /// Its result (`out`), JSON. Lists leave it out.
     public var output: FieldValue?
+    /// How far it was, from 0 to 1, as its job last said (`prg`).
+    public var progress: Double?
+    /// What it said of that (`prm`).
+    public var progressMessage: String?
+    /// Facts that its job wanted kept (`nte`), JSON. Lists leave them out.
+    public var notes: FieldValue?
+    /// What its job added for the later steps of its chain (`add`), JSON. Lists leave it out.
+    public var shared: FieldValue?
     /// The Redis client ID of the connection that vouches, or vouched, for it (`wrk`).
     public var workerClient: Int?
     /// The worker's node (`nod`).
@@ -49,7 +57,13 @@ public struct AttemptRecord: Sendable, Hashable, Encodable {
     /// The fields that lists ask for.
     static let listed = [
         "job", "que", "num", "sta", "fin", "time", "err", "wrk", "nod", "ado", "prv", "dlv", "tmo", "crm", "crw", "msg",
+        "prg", "prm",
     ]
+
+    /// An attempt of a store in memory.
+    package init(id: String, fields: [String: [UInt8]]) {
+        self.init(id: id, HashFields(fields))
+    }
 
     init(id: String, _ fields: HashFields) {
         var fields = fields
@@ -63,6 +77,10 @@ public struct AttemptRecord: Sendable, Hashable, Encodable {
         error = fields.text("err")
         message = fields.value("msg")
         output = fields.value("out")
+        progress = fields.number("prg")
+        progressMessage = fields.text("prm")
+        notes = fields.value("nte")
+        shared = fields.value("add")
         workerClient = fields.int("wrk")
         node = fields.text("nod")
         adoptions = fields.int("ado") ?? 0
@@ -76,7 +94,7 @@ public struct AttemptRecord: Sendable, Hashable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case id, job, queue, number, startedAt, endedAt, milliseconds, error, message, output, workerClient, node,
-            adoptions
+            adoptions, progress, progressMessage, notes, shared
         case previous, delivery, timeLimitMilliseconds, crashRetries, crashWindowMilliseconds, otherFields
     }
 
@@ -93,6 +111,10 @@ public struct AttemptRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(error, forKey: .error)
         try container.encodeIfPresent(message, forKey: .message)
         try container.encodeIfPresent(output, forKey: .output)
+        try container.encodeIfPresent(progress, forKey: .progress)
+        try container.encodeIfPresent(progressMessage, forKey: .progressMessage)
+        try container.encodeIfPresent(notes, forKey: .notes)
+        try container.encodeIfPresent(shared, forKey: .shared)
         try container.encodeIfPresent(workerClient, forKey: .workerClient)
         try container.encodeIfPresent(node, forKey: .node)
         try container.encode(adoptions, forKey: .adoptions)

@@ -23,7 +23,14 @@ struct HashFields {
         }
     }
 
+    init(_ fields: [String: [UInt8]]) {
+        self.fields = fields
+    }
+
     var isEmpty: Bool { fields.isEmpty }
+
+    /// All of them, as text.
+    var texts: [String: String] { fields.mapValues { String(decoding: $0, as: UTF8.self) } }
 
     mutating func value(_ name: String) -> FieldValue? {
         fields.removeValue(forKey: name).map(FieldValue.init)

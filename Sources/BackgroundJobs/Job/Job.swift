@@ -16,6 +16,9 @@
 /// A job may run more than once: its worker may die between its last effect and the record of its end
 /// (`docs/guarantees.md`). Write `perform` so that a second run does no harm, with ``JobContext/jobID`` as the key.
 public protocol Job: Codable, Sendable {
+    /// What ``perform(_:)`` returns: `Void`, or a value that can be encoded and is then kept with the attempt.
+    associatedtype Output: Sendable = Void
+
     /// The class name under which the job is enqueued and found by workers. Default: the type's name.
     static var name: String { get }
 
@@ -49,9 +52,11 @@ public protocol Job: Codable, Sendable {
     /// Does the work.
     ///
     /// - Parameter context: what the job may know of this attempt.
+    /// - Returns: the result, for whoever awaits it and for the next steps of a chain: as JSON at most
+    ///   ``WorkerOptions/maximumResult`` bytes.
     /// - Throws: anything; the attempt has then failed with the error's type and description, and the job is tried again as
     ///   ``options`` say. A ``JobOutcome`` says what is to become of it instead.
-    func perform(_ context: JobContext) async throws
+    func perform(_ context: JobContext) async throws -> Output
 }
 
 extension Job {

@@ -1,3 +1,4 @@
+public import Foundation
 public import Logging
 
 /// What a job may know of the attempt that runs it.
@@ -14,13 +15,26 @@ public struct JobContext: Sendable {
     public let queue: String
     /// The class name under which it was enqueued.
     public let className: String
-    /// A logger that carries the four above as metadata.
-    public let logger: Logger
+    /// The arguments, as the bytes that were enqueued.
+    public let arguments: [UInt8]
+    /// When it was queued, by the Redis server's clock; nil where its hash does not tell.
+    public let queuedAt: Date?
+    /// The node that runs it, as in `bg-cli workers`.
+    public let node: String
+    /// A logger that carries these as metadata. Middleware may add to it.
+    public var logger: Logger
 
+    /// Further fields of the job's hash, as they are there.
+    let fields: [String: String]
+    /// What it says of itself.
+    let notes: AttemptNotes
     private let reason: @Sendable () -> Cancellation?
+    private let makeManager: (@Sendable () throws -> Manager)?
+    /// What middleware has added, by the type of its key.
+    private var values: [ObjectIdentifier: any Sendable] = [:]
 
     /// Why an attempt's task was cancelled.
-    public enum Cancellation: String, Sendable, Hashable {
+    public enum Cancellation: String, Sendable, Hashable, Codable {
         /// It ran longer than its time limit.
         case timeout
         /// Somebody cancelled the job.
@@ -41,6 +55,8 @@ public struct JobContext: Sendable {
     /// Makes a context, for tests of a job's ``Job/perform(_:)``.
     ///
     /// - Parameters:
+    ///   - arguments: the arguments as JSON.
+    ///   - manager: what ``manager`` answers.
     ///   - cancellation: what ``cancellation`` answers.
     public init(
         jobID: String,
@@ -49,8 +65,44 @@ public struct JobContext: Sendable {
         failures: Int = 0,
         queue: String = "default",
         className: String,
+        arguments: [UInt8] = [],
         logger: Logger,
+        manager: Manager? = nil,
         cancellation: @escaping @Sendable () -> Cancellation? = { nil }
+    ) {
+        self.init(
+            jobID: jobID,
+            attemptID: attemptID,
+            attempt: attempt,
+            failures: failures,
+            queue: queue,
+            className: className,
+            arguments: arguments,
+            queuedAt: nil,
+            node: "",
+            fields: [:],
+            logger: logger,
+            notes: AttemptNotes(),
+            manager: manager.map { manager in { @Sendable in manager } },
+            cancellation: cancellation
+        )
+    }
+
+    init(
+        jobID: String,
+        attemptID: String,
+        attempt: Int,
+        failures: Int,
+        queue: String,
+        className: String,
+        arguments: [UInt8],
+        queuedAt: Date?,
+        node: String,
+        fields: [String: String],
+        logger: Logger,
+        notes: AttemptNotes,
+        manager: (@Sendable () throws -> Manager)?,
+        cancellation: @escaping @Sendable () -> Cancellation?
     ) {
         self.jobID = jobID
         self.attemptID = attemptID
@@ -58,6 +110,11 @@ public struct JobContext: Sendable {
         self.failures = failures
         self.queue = queue
         self.className = className
+        self.arguments = arguments
+        self.queuedAt = queuedAt
+        self.node = node
+        self.fields = fields
+        self.notes = notes
         var logger = logger
         logger[metadataKey: LogKey.job] = "\(jobID)"
         logger[metadataKey: LogKey.attempt] = "\(attemptID)"
@@ -65,6 +122,48 @@ public struct JobContext: Sendable {
         logger[metadataKey: LogKey.queue] = "\(queue)"
         logger[metadataKey: LogKey.className] = "\(className)"
         self.logger = logger
-        self.reason = cancellation
+        makeManager = manager
+        reason = cancellation
     }
+
+    // MARK: Values of middleware
+
+    /// What middleware has added under a key.
+    public subscript<Key: JobContextKey>(_ key: Key.Type) -> Key.Value? {
+        get { values[ObjectIdentifier(key)] as? Key.Value }
+        set { values[ObjectIdentifier(key)] = newValue }
+    }
+
+    // MARK: Redis
+
+    /// Enqueues jobs to the same Redis, from inside this one.
+    ///
+    /// - Throws: ``BackgroundError`` where there is none: in a context that a test made without one.
+    public var manager: Manager {
+        get throws {
+            guard let makeManager else {
+                throw BackgroundError(.unavailable, "This context has no manager: give one where it is made.")
+            }
+            return try makeManager()
+        }
+    }
+
+    /// The attempts of this job until now, the latest first; this one is the first of them.
+    ///
+    /// - Parameter limit: how many at most.
+    /// - Throws: ``BackgroundError``.
+    public func history(limit: Int = 100) async throws -> [AttemptRecord] {
+        try await manager.attempts(of: jobID, limit: limit)
+    }
+}
+
+/// A key under which middleware adds a value to the context of a job.
+///
+/// ```swift
+/// enum Tenant: JobContextKey { typealias Value = String }
+/// context[Tenant.self] = "acme"
+/// ```
+public protocol JobContextKey {
+    /// What stands under the key.
+    associatedtype Value: Sendable
 }

@@ -8,6 +8,7 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
         case discard(String)
         case dead(String)
         case snooze(Duration)
+        case skip(String)
     }
 
     package let kind: Kind
@@ -27,10 +28,15 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
     /// - Parameter duration: how long it waits, up to a year; zero or less: not at all.
     public static func snooze(for duration: Duration) -> JobOutcome { JobOutcome(kind: .snooze(duration)) }
 
+    /// The job is not run and ends, neither completed nor failed: for middleware that stops it. It goes on record as `Skipped`.
+    ///
+    /// - Parameter reason: goes on record as the attempt's message.
+    public static func skip(_ reason: String) -> JobOutcome { JobOutcome(kind: .skip(reason)) }
+
     /// The reason, or how long it waits.
     public var description: String {
         switch kind {
-        case .discard(let reason), .dead(let reason): reason
+        case .discard(let reason), .dead(let reason), .skip(let reason): reason
         case .snooze(let duration): "snoozed for \(duration)"
         }
     }

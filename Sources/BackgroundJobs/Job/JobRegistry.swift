@@ -8,7 +8,8 @@ public struct JobRegistry: Sendable {
     /// What is known of a class.
     package struct Entry: Sendable {
         package var options: JobOptions
-        package var handler: Handler
+        /// Runs one attempt; returns the result as JSON, if there is one.
+        package var handler: @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> [UInt8]?
         var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
         var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
         var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
@@ -17,6 +18,7 @@ public struct JobRegistry: Sendable {
     }
 
     package private(set) var entries: [String: Entry] = [:]
+    private(set) var middleware: [JobMiddleware] = []
     /// How the last try of a suspect is run in a process of its own; nil: it runs beside the others.
     package var isolation: Isolation?
 
@@ -26,15 +28,37 @@ public struct JobRegistry: Sendable {
     /// The registered class names, sorted.
     public var classes: [String] { entries.keys.sorted() }
 
+    /// Wraps all jobs of this registry, those of handler programs too. The first one that is added is the outermost.
+    public mutating func use(_ middleware: JobMiddleware...) {
+        self.middleware += middleware
+    }
+
     /// Registers a job type under its ``Job/name``.
     ///
     /// - Precondition: the name is a valid class name and not registered yet; the type's ``Job/options`` are allowed.
-    public mutating func register<J: Job>(_ type: J.Type) {
+    public mutating func register<J: Job>(_ type: J.Type) where J.Output == Void {
+        add(type) { bytes, context in
+            try await J.decoded(from: bytes).perform(context)
+            return nil
+        }
+    }
+
+    /// Registers a job type whose `perform` returns a result.
+    ///
+    /// - Precondition: the name is a valid class name and not registered yet; the type's ``Job/options`` are allowed.
+    public mutating func register<J: Job>(_ type: J.Type) where J.Output: Encodable {
+        add(type) { bytes, context in try JobResult.encoded(await J.decoded(from: bytes).perform(context)) }
+    }
+
+    private mutating func add<J: Job>(
+        _ type: J.Type,
+        _ handler: @escaping @Sendable ([UInt8], JobContext) async throws -> [UInt8]?
+    ) {
         add(
             J.name,
             Entry(
                 options: J.options,
-                handler: { bytes, context in try await J.decoded(from: bytes).perform(context) },
+                handler: handler,
                 outcome: J.outcome(of:),
                 onFailure: J.onFailure,
                 onDeath: J.onDeath
@@ -63,6 +87,27 @@ public struct JobRegistry: Sendable {
         )
     }
 
+    /// Registers a name with a closure that returns a result.
+    ///
+    /// - Parameters:
+    ///   - name: the class name.
+    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - perform: does the work, given the decoded arguments.
+    /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
+    public mutating func register<Arguments: Decodable & Sendable, Output: Encodable & Sendable>(
+        _ name: String,
+        options: JobOptions = JobOptions(),
+        _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Output
+    ) {
+        register(
+            name,
+            options: options,
+            bytes: { bytes, context in
+                try JobResult.encoded(await perform(try Arguments.decoded(from: bytes), context))
+            }
+        )
+    }
+
     /// Registers a name with a closure that gets the arguments as they are, bytes from end to end.
     ///
     /// - Parameters:
@@ -71,6 +116,21 @@ public struct JobRegistry: Sendable {
     ///   - handler: does the work.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
+        register(
+            name,
+            options: options,
+            bytes: { bytes, context in
+                try await handler(bytes, context)
+                return nil
+            }
+        )
+    }
+
+    private mutating func register(
+        _ name: String,
+        options: JobOptions,
+        bytes handler: @escaping @Sendable ([UInt8], JobContext) async throws -> [UInt8]?
+    ) {
         precondition(
             options.expires == nil && options.unique == nil,
             "the job class \(name): expires and unique are for those who enqueue it"
@@ -80,7 +140,15 @@ public struct JobRegistry: Sendable {
 
     /// Registers a handler program.
     package mutating func register(_ name: String, program handler: @escaping Handler) {
-        add(name, Entry(options: JobOptions(), handler: handler, isProgram: true))
+        let entry = Entry(
+            options: JobOptions(),
+            handler: { bytes, context in
+                try await handler(bytes, context)
+                return nil
+            },
+            isProgram: true
+        )
+        add(name, entry)
     }
 
     private mutating func add(_ name: String, _ entry: Entry) {

@@ -73,6 +73,24 @@ extension RedisStore {
         try await change("close", batch, [])
     }
 
+    package func batch(_ id: String) async throws(BackgroundError) -> BatchStatus? {
+        let fields = HashFields(all: try await send("HGETALL", keys.batch(id)).array ?? [])
+        return fields.isEmpty ? nil : BatchStatus(id: id, fields: fields.texts)
+    }
+
+    package func attempts(of job: String, limit: Int) async throws(BackgroundError) -> [AttemptRecord] {
+        var attempts: [AttemptRecord] = []
+        var next = try await send("HGET", keys.job(job), "las").text
+        while let id = next, attempts.count < limit, !attempts.contains(where: { $0.id == id }) {
+            let fields = HashFields(all: try await send("HGETALL", keys.attempt(id)).array ?? [])
+            guard !fields.isEmpty else { break }
+            let attempt = AttemptRecord(id: id, fields)
+            attempts.append(attempt)
+            next = attempt.previous
+        }
+        return attempts
+    }
+
     /// The scripts know what they have done: they may be repeated whatever became of the first call.
     private func change(
         _ verb: String,

@@ -54,6 +54,12 @@ package protocol Store: Sendable {
     /// together: nothing is to be added but by its own jobs, so it may be complete.
     func close(_ batch: String) async throws(BackgroundError) -> BatchVerdict
 
+    /// A batch, as it stands; nil if there is none.
+    func batch(_ id: String) async throws(BackgroundError) -> BatchStatus?
+
+    /// The attempts of a job, the latest first.
+    func attempts(of job: String, limit: Int) async throws(BackgroundError) -> [AttemptRecord]
+
     /// promote: moves what is due from `scheduled` to the tail of `ready`, at most `limit` jobs.
     func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion
 

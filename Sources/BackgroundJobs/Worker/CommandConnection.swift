@@ -36,7 +36,7 @@ final class CommandConnection: Sendable {
         guard let store = store.withLock({ $0 }), let host else {
             return session.eventLoop.makeFailedFuture(BackgroundError(.unavailable, "The worker has stopped."))
         }
-        let scripts = [store.scripts.exchange, store.scripts.recover, store.scripts.adopt]
+        let scripts = [store.scripts.exchange, store.scripts.recover, store.scripts.adopt, store.scripts.note]
         var opening = store.loading(scripts)
         opening.command("INFO", "server")
         opening.append(contentsOf: beat)

@@ -3,7 +3,19 @@ package import Logging
 /// Runs the last try of a suspect in a process of its own; returns what became of it there.
 ///
 /// It throws ``ProcessDied`` where the process ended without saying so, which counts as a crash of the job's worker.
-package typealias Isolation = @Sendable (ClaimedJob) async throws -> Ending
+package typealias Isolation = @Sendable (ClaimedJob) async throws -> Conclusion
+
+/// What became of an attempt in another process.
+package struct Conclusion: Sendable, Codable {
+    package var ending: Ending
+    /// What is to be kept with the attempt.
+    package var fields: [String: String]
+
+    package init(ending: Ending, fields: [String: String]) {
+        self.ending = ending
+        self.fields = fields
+    }
+}
 
 /// The process in which a job ran by itself is dead.
 package struct ProcessDied: Error, CustomStringConvertible {
@@ -23,17 +35,28 @@ struct SettledElsewhere: Error {
 extension JobRegistry {
     /// Runs one claimed job in this process, hooks included, for another process that answers for it.
     ///
-    /// - Parameter isCancelled: whether that one wants it to end.
+    /// - Parameter cancellation: why that one wants it to end, if it does.
     package func run(
         _ job: ClaimedJob,
+        node: String,
+        maximumResult: Int,
         logger: Logger,
-        isCancelled: @escaping @Sendable () -> Bool
-    ) async -> Ending {
-        let runner = JobRunner(entries: entries, logger: logger)
-        let attempt = runner.attempt(job) { isCancelled() ? .shutdown : nil }
-        guard let error = await runner.perform(attempt) else { return .completed }
+        manager: @escaping @Sendable () throws -> Manager,
+        cancellation: @escaping @Sendable () -> JobContext.Cancellation?
+    ) async -> Conclusion {
+        let runner = JobRunner(
+            entries: entries,
+            middleware: middleware,
+            logger: logger,
+            node: node,
+            maximumResult: maximumResult,
+            manager: manager
+        )
+        let attempt = runner.attempt(job, cancellation: cancellation)
+        let performed = await runner.perform(attempt)
+        guard let error = performed.error else { return Conclusion(ending: .completed, fields: performed.fields) }
         let settlement = runner.settlement(of: attempt, error)
         await runner.tell(attempt, of: settlement)
-        return settlement.ending
+        return Conclusion(ending: settlement.ending, fields: performed.fields)
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 
 /// An error that says under which name it goes on record.
@@ -24,6 +25,7 @@ extension JobOutcome: NamedFailure {
         case .discard: "Discarded"
         case .dead: "Dead"
         case .snooze: "Snoozed"
+        case .skip: "Skipped"
         }
     }
     package var failureMessage: String { description }
@@ -38,7 +40,12 @@ private struct Unrunnable: NamedFailure {
 /// Runs claimed jobs and says how their attempts ended.
 struct JobRunner: Sendable {
     var entries: [String: JobRegistry.Entry]
+    var middleware: [JobMiddleware] = []
     var logger: Logger
+    var node = ""
+    /// The most bytes that a result may have.
+    var maximumResult = 65_536
+    var manager: (@Sendable () throws -> Manager)?
     /// How the last try of a suspect is run in a process of its own; nil: it runs here.
     var isolation: Isolation?
 
@@ -76,8 +83,10 @@ struct JobRunner: Sendable {
         }
     }
 
+    /// - Parameter onNote: is called when the job has said something of itself that has not been sent.
     func attempt(
         _ job: ClaimedJob,
+        onNote: @escaping @Sendable () -> Void = {},
         cancellation: @escaping @Sendable () -> JobContext.Cancellation?
     ) -> Attempt {
         let className = job.className ?? ""
@@ -88,7 +97,13 @@ struct JobRunner: Sendable {
             failures: job.fields["ers"].flatMap { Int($0) }.flatMap { (0...1 << 53).contains($0) ? $0 : nil } ?? 0,
             queue: job.queue,
             className: className,
+            arguments: job.arguments,
+            queuedAt: job.queuedAt.map { Date(milliseconds: $0) },
+            node: node,
+            fields: job.fields,
             logger: logger,
+            notes: AttemptNotes(onChange: onNote),
+            manager: manager,
             cancellation: cancellation
         )
         let entry = entries[className]
@@ -101,8 +116,16 @@ struct JobRunner: Sendable {
         return Attempt(job, entry, options, context, isIsolated: isIsolated)
     }
 
-    /// Runs an attempt's job; returns what it threw.
-    func perform(_ attempt: Attempt) async -> (any Error)? {
+    /// What came of the run of a job.
+    struct Performed: Sendable {
+        /// What it threw.
+        var error: (any Error)?
+        /// What is to be kept with the attempt: its result, and what it said of itself.
+        var fields: [String: String] = [:]
+    }
+
+    /// Runs an attempt's job, inside of the middleware.
+    func perform(_ attempt: Attempt) async -> Performed {
         do {
             guard attempt.job.className != nil else {
                 throw Unrunnable(
@@ -117,15 +140,29 @@ struct JobRunner: Sendable {
                 )
             }
             if attempt.job.isLastTry, !entry.isProgram, let isolation {
-                let ending = try await isolation(attempt.job)
-                if ending != .completed { throw SettledElsewhere(ending: ending) }
-            } else {
-                try await entry.handler(attempt.job.arguments, attempt.context)
+                let conclusion = try await isolation(attempt.job)
+                let isCompleted = conclusion.ending == .completed
+                let error = isCompleted ? nil : SettledElsewhere(ending: conclusion.ending)
+                return Performed(error: error, fields: conclusion.fields)
             }
-            return nil
+            let output = try await middleware.run(attempt.context) { context in
+                try await entry.handler(attempt.job.arguments, context)
+            }
+            var fields = attempt.context.notes.fields
+            if let output { fields["out"] = try checked(output) }
+            return Performed(fields: fields)
         } catch {
-            return error
+            return Performed(error: error, fields: attempt.context.notes.fields)
         }
+    }
+
+    private func checked(_ output: [UInt8]) throws(BadResult) -> String {
+        guard output.count <= maximumResult else {
+            throw BadResult(
+                description: "the result has \(output.count) bytes as JSON, and the limit is \(maximumResult)"
+            )
+        }
+        return String(decoding: output, as: UTF8.self)
     }
 
     /// How an attempt ends, and what its hooks are to be told, if anything.
@@ -169,8 +206,12 @@ struct JobRunner: Sendable {
 
     /// What becomes of an attempt that failed with this error.
     private func failure(of attempt: Attempt, _ error: any Error) -> Settlement {
-        let outcome = error as? JobOutcome ?? attempt.entry?.outcome(error)
+        let outcome =
+            error as? JobOutcome ?? (error is BadResult ? .dead("") : nil) ?? attempt.entry?.outcome(error)
         let (name, message) = FailureText.of(error)
+        if case .skip(let reason)? = outcome?.kind {
+            return Settlement(ending: .skipped(message: FailureText.printable(reason, limit: FailureText.messageLimit)))
+        }
         if case .snooze(let time)? = outcome?.kind {
             return Settlement(ending: .snoozed(after: Self.milliseconds(time)))
         }
@@ -194,7 +235,7 @@ struct JobRunner: Sendable {
                 switch outcome?.kind {
                 case .discard(let reason): .discarded(error: name, message: Self.message(message, reason))
                 case .dead(let reason): .dead(error: name, message: Self.message(message, reason))
-                case .snooze, nil: .dead(error: name, message: message)
+                case .snooze, .skip, nil: .dead(error: name, message: message)
                 }
             }
         return Settlement(ending: ending, failure: failure)

@@ -24,4 +24,5 @@ package enum ClientName {
     package static func watcher(_ namespace: String, node: Node) -> String { "\(watcherPrefix(namespace))\(node)" }
     package static func watcherPrefix(_ namespace: String) -> String { "\(namespace)-watcher:" }
     package static func manager(_ namespace: String) -> String { "\(namespace)-manager" }
+    package static func awaiting(_ namespace: String) -> String { "\(namespace)-manager-wait" }
 }

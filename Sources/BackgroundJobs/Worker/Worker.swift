@@ -22,6 +22,7 @@ public final class Worker: Service {
     private let eventLoops: MultiThreadedEventLoopGroup
     private let hasRun = Mutex(false)
     private let stopSignal = StopSignal()
+    private let manager: SharedManager
     private let logger: Logger
 
     /// The name of this worker in `bg-cli workers` and in the attempts it makes.
@@ -74,18 +75,22 @@ public final class Worker: Service {
         link: any WorkerLink,
         eventLoops: MultiThreadedEventLoopGroup,
         jobs: JobRegistry,
+        manager: SharedManager? = nil,
         logger: Logger
     ) {
         self.options = options
         self.redis = redis
         self.eventLoops = eventLoops
         self.logger = logger
+        let manager = manager ?? SharedManager(redis ?? RedisOptions())
+        self.manager = manager
         driver = WorkerDriver(
             options,
             node: node,
             link: link,
             eventLoop: eventLoops.next(),
             jobs: jobs,
+            manager: { try manager.get() },
             stopSignal: stopSignal,
             logger: logger
         )
@@ -117,8 +122,10 @@ public final class Worker: Service {
                 do {
                     guard try await isSuitable() else { return await driver.close() }
                     try await driver.run()
+                    await manager.close()
                 } catch {
                     await driver.close()
+                    await manager.close()
                     throw error
                 }
             } onCancel: {

@@ -54,12 +54,13 @@ extension WorkerDriver {
         case .timeout where isUnsettled:
             settle(Overdue(attempt, task, after: took))
         case .cancelled where isUnsettled:
-            ended(attempt.job, after: took, as: .cancelled(message: "it ignored its cancellation"))
+            let ending = Ending.cancelled(message: "it ignored its cancellation")
+            ended(attempt.job, after: took, as: ending, with: attempt.context.notes.fields)
             pressOn()
         case .timeout, .cancelled:
             // Its hooks hang.
             guard let ending = task.ending else { break }
-            ended(attempt.job, after: took, as: ending)
+            ended(attempt.job, after: took, as: ending, with: attempt.context.notes.fields)
             pressOn()
         case .lost, .shutdown:
             // It has ended already, or does so when all are given back.
@@ -116,7 +117,12 @@ extension WorkerDriver {
     /// Once: with its hooks called or without.
     private func ended(_ overdue: Overdue, as ending: Ending) {
         guard self.overdue.withLock({ $0.removeValue(forKey: overdue.id) }) != nil else { return }
-        ended(overdue.attempt.job, after: overdue.milliseconds, as: ending)
+        ended(
+            overdue.attempt.job,
+            after: overdue.milliseconds,
+            as: ending,
+            with: overdue.attempt.context.notes.fields
+        )
         pressOn()
     }
 }

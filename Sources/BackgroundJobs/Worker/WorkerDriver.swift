@@ -32,6 +32,8 @@ final class WorkerDriver: Sendable {
     /// How often the loop has turned: whoever has woken it sees by this whether the pool answers.
     let turns = Atomic(0)
     let beats = Mutex(Beats())
+    /// Running attempts whose jobs have said something of themselves that has not been sent.
+    let noted = Mutex<Set<String>>([])
 
     init(
         _ options: WorkerOptions,
@@ -39,6 +41,7 @@ final class WorkerDriver: Sendable {
         link: any WorkerLink,
         eventLoop: any EventLoop,
         jobs: JobRegistry,
+        manager: @escaping @Sendable () throws -> Manager,
         stopSignal: StopSignal,
         logger: Logger
     ) {
@@ -50,7 +53,15 @@ final class WorkerDriver: Sendable {
         var logger = logger
         logger[metadataKey: LogKey.node] = "\(node)"
         self.logger = logger
-        runner = JobRunner(entries: jobs.entries, logger: logger, isolation: jobs.isolation)
+        runner = JobRunner(
+            entries: jobs.entries,
+            middleware: jobs.middleware,
+            logger: logger,
+            node: "\(node)",
+            maximumResult: options.maximumResult,
+            manager: manager,
+            isolation: jobs.isolation
+        )
         wakeup = Wakeup(eventLoop: eventLoop)
         tasks = RunningTasks(aside: aside)
         machine = Mutex(
@@ -222,28 +233,35 @@ final class WorkerDriver: Sendable {
 
     private func perform(_ job: ClaimedJob) async {
         await tasks.tracking(job.attempt) { task in
-            let attempt = runner.attempt(job) { task.cancellation }
+            let attempt = runner.attempt(job, onNote: { self.noted(job.attempt) }) { task.cancellation }
             let begun = ContinuousClock.now
             task.runs(attempt, since: begun)
             let timer = limit(attempt)
             defer { timer?.cancel() }
-            let error = await runner.perform(attempt)
+            let performed = await runner.perform(attempt)
             let took = begun.duration(to: .now).fractionalMilliseconds
             guard task.takeEnd() else { return endedLate(job, task) }
-            guard let error else { return ended(job, after: took, as: .completed) }
+            guard let error = performed.error else {
+                return ended(job, after: took, as: .completed, with: performed.fields)
+            }
             // Its hooks would run in a task that is cancelled.
             if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took)) }
             let settlement = runner.settlement(of: attempt, error)
             task.conclude(settlement.ending)
             await runner.tell(attempt, of: settlement)
-            ended(job, after: took, as: settlement.ending)
+            ended(job, after: took, as: settlement.ending, with: performed.fields)
         }
     }
 
     /// An attempt has ended; its fiber is free.
-    func ended(_ job: ClaimedJob, after milliseconds: Double, as ending: Ending) {
+    func ended(
+        _ job: ClaimedJob,
+        after milliseconds: Double,
+        as ending: Ending,
+        with fields: [String: String] = [:]
+    ) {
         let (isOurs, isDue) = machine.withLock {
-            ($0.ended(job.attempt, after: milliseconds, as: ending), $0.isDue)
+            ($0.ended(job.attempt, after: milliseconds, as: ending, with: fields), $0.isDue)
         }
         if isDue { wakeup.signal() }
         log(ending, of: job, after: milliseconds, isOurs: isOurs)

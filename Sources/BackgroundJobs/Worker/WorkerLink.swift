@@ -22,6 +22,10 @@ package protocol WorkerLink: Sendable {
     /// Attempts in `processing` that bear this node's name and that `isKnown` denies end as `Worker Timeout`.
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped]
 
+    /// Writes what running jobs say of themselves. What can't be sent now is not missed: the next note, or the end of the
+    /// attempt, tells it again.
+    func note(_ notes: [AttemptNote])
+
     func close() async
 }
 

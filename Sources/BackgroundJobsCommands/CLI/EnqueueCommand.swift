@@ -18,12 +18,15 @@ struct EnqueueCommand: AsyncParsableCommand {
             With --unique a second job of the same kind is not queued. Then the ID that is printed is that of the job that \
             holds the lock, and standard error says that it is a duplicate.
 
+            With --wait the ID goes to standard error, and the job's result, one JSON value, to standard output. The exit             code is 0 if the job completed, else 1, and standard error says how it ended.
+
             Examples:
               bg-cli enqueue Jobs::Nap '{"sleep":1}'
               bg-cli enqueue Mail '{"to":"a@example.org"}' -q mail --in 5m
               bg-cli enqueue Report --at 2026-12-01T08:00:00Z --id report-2026-12
               bg-cli enqueue Sync --retries 3 --backoff fixed:5s --timeout 30s
               bg-cli enqueue Sync --unique 60s --on-duplicate replace-time
+              bg-cli enqueue Sum '{"of":[1,2]}' --wait --within 30s
               bg-cli enqueue Resize --file arguments.jsonl
               generate | bg-cli enqueue Resize --file -
             """
@@ -67,6 +70,15 @@ struct EnqueueCommand: AsyncParsableCommand {
     )
     var file: String?
 
+    @Flag(help: "Wait until the job has ended for good, and print its result.")
+    var wait = false
+
+    @Option(
+        help: ArgumentHelp("With --wait: no longer than this; the job goes on.", valueName: "time"),
+        transform: DurationArgument.parser()
+    )
+    var within: DurationArgument?
+
     @OptionGroup(title: "Options of the job")
     var options: JobOptionFlags
 
@@ -82,6 +94,10 @@ struct EnqueueCommand: AsyncParsableCommand {
         if id != nil, file != nil || count != 1 {
             throw ValidationError("--id names one job: it goes neither with --file nor with --count.")
         }
+        if wait, file != nil || count != 1 {
+            throw ValidationError("--wait waits for one job: it goes neither with --file nor with --count.")
+        }
+        if within != nil, !wait { throw ValidationError("--within is for --wait.") }
         try Self.check(arguments: arguments ?? "{}")
     }
 
@@ -95,7 +111,7 @@ struct EnqueueCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withManager { manager in
-            if let id {
+            if id != nil || wait {
                 let queued = try await manager.enqueue(
                     className,
                     arguments: arguments ?? "{}",
@@ -105,13 +121,14 @@ struct EnqueueCommand: AsyncParsableCommand {
                     id: id,
                     options: options.options
                 )
-                try StandardStream.output.write(queued.id + "\n")
+                if wait { note(queued.id) } else { try StandardStream.output.write(queued.id + "\n") }
                 if queued.isDuplicate {
                     note(
                         queued.id == id
                             ? "A job with this ID is there already: nothing was queued." : Enqueuing.duplicate
                     )
                 }
+                if wait { try await print(queued) }
                 return
             }
             var enqueuing = Enqueuing(
@@ -129,6 +146,13 @@ struct EnqueueCommand: AsyncParsableCommand {
                 try await enqueuing.copies(of: arguments ?? "{}", count)
             }
         }
+    }
+
+    /// Waits for the job and prints its result.
+    private func print(_ handle: JobHandle<Void>) async throws {
+        let end = try await handle.end(within: within?.duration)
+        guard end.isCompleted else { throw CommandFailure(code: 1, message: "\(JobFailed(end: end)).") }
+        if let output = end.output { try StandardStream.output.write(output + "\n") }
     }
 
     private static func time(_ text: String) throws -> Date {

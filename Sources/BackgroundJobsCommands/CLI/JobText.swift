@@ -63,6 +63,9 @@ enum JobText {
             ("result", attempt.isCompleted ? "completed" : attempt.error),
             ("message", attempt.message?.description),
             ("output", attempt.output?.description),
+            ("progress", progress(attempt)),
+            ("notes", attempt.notes?.description),
+            ("shared", attempt.shared?.description),
             ("queue", attempt.queue),
             ("node", attempt.node),
             ("client", attempt.workerClient.map { "\($0)" }),
@@ -72,6 +75,13 @@ enum JobText {
             ("crash retries", attempt.crashRetries),
             ("crash window", attempt.crashWindow.map(window)),
         ]
+    }
+
+    private static func progress(_ attempt: AttemptRecord) -> String? {
+        attempt.progress.map { part in
+            let percent = "\((part * 1000).rounded() / 10) %"
+            return attempt.progressMessage.map { "\(percent), \($0)" } ?? percent
+        }
     }
 
     // MARK: Options in words

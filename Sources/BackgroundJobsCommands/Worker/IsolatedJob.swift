@@ -17,6 +17,12 @@ struct IsolatedJob: Sendable {
     private static let completed: Int32 = 30
     private static let ended: Int32 = 31
 
+    /// What a child is handed.
+    private struct Input: Codable {
+        var job: ClaimedJob
+        var node: String
+    }
+
     /// Whether this process was started for one job.
     static var isAsked: Bool { ProcessInfo.processInfo.environment[resultVariable] != nil }
 
@@ -24,6 +30,7 @@ struct IsolatedJob: Sendable {
 
     /// The command line that this process was started with, without the program's name.
     let arguments: [String]
+    let node: String
     let killAfter: Duration
     let logger: Logger
 
@@ -31,7 +38,7 @@ struct IsolatedJob: Sendable {
     ///
     /// - Throws: ``ProcessDied`` if it ended without saying so, `CancellationError` if the task was cancelled, anything else
     ///   if the job did not begin.
-    func run(_ job: ClaimedJob) async throws -> Ending {
+    func run(_ job: ClaimedJob) async throws -> Conclusion {
         // Made here, so that it is not the job's fault if it can't be.
         let path = FileManager.default.temporaryDirectory.appending(path: "bg-job-\(UUID().uuidString)").path
         guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
@@ -45,7 +52,7 @@ struct IsolatedJob: Sendable {
             "The last try of a suspect runs in a process of its own",
             metadata: ["job": "\(job.id)", "class": "\(job.className ?? "")"]
         )
-        let input = try JSONEncoder().encode(job)
+        let input = try JSONEncoder().encode(Input(job: job, node: node))
         let outcome = try await Guardian.with(logger: logger) { guardian in
             let marker = guardian.marker.split(separator: "=", maxSplits: 1).map(String.init)
             return try await GuardedProcess(guardian: guardian, killAfter: killAfter).run(
@@ -65,9 +72,9 @@ struct IsolatedJob: Sendable {
         let written = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
         switch outcome.status {
         case .exited(Self.completed):
-            return .completed
+            return Conclusion(ending: .completed, fields: [:])
         case .exited(Self.ended) where written.hasPrefix(Self.begun):
-            return try JSONDecoder().decode(Ending.self, from: Data(written.dropFirst(Self.begun.count).utf8))
+            return try JSONDecoder().decode(Conclusion.self, from: Data(written.dropFirst(Self.begun.count).utf8))
         case let status where written.hasPrefix(Self.begun):
             throw ProcessDied(description: Self.words(status, outcome.message))
         case let status:
@@ -89,26 +96,42 @@ struct IsolatedJob: Sendable {
     // MARK: The child
 
     /// Runs the job that stands on the standard input, leaves its ending where the parent looks for it, and exits.
-    static func serve(_ jobs: JobRegistry, logger: Logger) async -> Never {
+    static func serve(
+        _ jobs: JobRegistry,
+        _ options: WorkerOptions,
+        redis: RedisOptions,
+        logger: Logger
+    ) async -> Never {
         do {
             let path = ProcessInfo.processInfo.environment[resultVariable] ?? ""
             // For what the job starts it has no meaning.
             unsetenv(resultVariable)
             let result = try FileHandle(forWritingTo: URL(filePath: path))
-            let job = try JSONDecoder().decode(ClaimedJob.self, from: FileHandle.standardInput.readToEnd() ?? Data())
+            let input = try JSONDecoder().decode(Input.self, from: FileHandle.standardInput.readToEnd() ?? Data())
             try result.write(contentsOf: Data(begun.utf8))
             let stopped = RaisedOnce()
             // Not a child: a signal cancels it from outside any task. It is awaited below.
-            let running = Task { await jobs.run(job, logger: logger) { stopped.isRaised } }
+            let manager = SharedManager(redis)
+            let running = Task {
+                await jobs.run(
+                    input.job,
+                    node: input.node,
+                    maximumResult: options.maximumResult,
+                    logger: logger,
+                    manager: { try manager.get() },
+                    cancellation: { stopped.isRaised ? .shutdown : nil }
+                )
+            }
             let signals = ProcessSignals()
             signals.onStop { _ in
                 stopped.raise()
                 running.cancel()
             }
-            let ending = await running.value
+            let conclusion = await running.value
             withExtendedLifetime(signals) {}
-            if ending == .completed { exit(completed) }
-            try result.write(contentsOf: JSONEncoder().encode(ending))
+            await manager.close()
+            if conclusion.ending == .completed, conclusion.fields.isEmpty { exit(completed) }
+            try result.write(contentsOf: JSONEncoder().encode(conclusion))
             exit(ended)
         } catch {
             FileHandle.standardError.write(Data("a job's own process: \(error)\n".utf8))

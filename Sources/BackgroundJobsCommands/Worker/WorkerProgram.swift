@@ -37,14 +37,15 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
-        if IsolatedJob.isAsked { await IsolatedJob.serve(jobs, logger: logger) }
+        if IsolatedJob.isAsked { await IsolatedJob.serve(jobs, options, redis: redis, logger: logger) }
+        let node = Node(name: options.name)
         jobs.isolation =
             IsolatedJob(
                 arguments: Array(CommandLine.arguments.dropFirst()),
+                node: "\(node)",
                 killAfter: options.killAfter,
                 logger: logger
             ).run
-        let node = Node(name: options.name)
         guard let path = handlers else {
             if jobs.classes.isEmpty { throw ValidationError(Self.nothingToRun) }
             return try await work(options, redis, node, jobs, logger)

@@ -100,6 +100,9 @@ struct StoreUnderTest: Sendable {
     func list(_ key: String) async throws -> [String] { try await snapshot([key]).lists[key] ?? [] }
     func set(_ key: String) async throws -> Set<String> { try await snapshot([key]).sets[key] ?? [] }
     func ranked(_ key: String) async throws -> [String] { try await snapshot([key]).ranked(key) }
+    func batch(_ id: String) async throws -> BatchCounts {
+        try #require(try await store.batch(id)).counts
+    }
     func counters(_ queue: String = "q") async throws -> [String: Int64] {
         try await snapshot(["stats:\(queue)"]).counters["stats:\(queue)"] ?? [:]
     }
@@ -188,15 +191,21 @@ struct StoreUnderTest: Sendable {
 
     /// Reports the end of an attempt; nil: it was written.
     @discardableResult
-    func finish(_ job: ClaimedJob, _ ending: Ending = .completed, after milliseconds: Double = 1.5) async throws
-        -> Verdict?
-    {
+    func finish(
+        _ job: ClaimedJob,
+        _ ending: Ending = .completed,
+        after milliseconds: Double = 1.5,
+        with fields: [String: String] = [:],
+        hasTies: Bool? = nil
+    ) async throws -> Verdict? {
         let finish = Finish(
             attempt: job.attempt,
             queue: job.queue,
             job: job.id,
             milliseconds: milliseconds,
-            ending: ending
+            ending: ending,
+            hasTies: hasTies ?? job.hasTies,
+            fields: fields
         )
         return try await store.exchange([finish], .none, as: Self.voucher).exceptions[0]
     }

@@ -207,5 +207,7 @@ private final class HastyLink: WorkerLink {
 
     func arm(_ queues: [String]) {}
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped] { [] }
+    func note(_ notes: [AttemptNote]) {}
+
     func close() async { host.withLock { $0 = nil } }
 }

@@ -202,7 +202,7 @@ struct JobOptionsTests {
     func racing() async throws {
         try await OptionStage.withServer { stage in
             let options = JobOptions(unique: .unique(for: .seconds(60)))
-            let handles = try await withThrowingTaskGroup(of: JobHandle.self) { group in
+            let handles = try await withThrowingTaskGroup(of: JobHandle<Void>.self) { group in
                 for _ in 0..<100 { group.addTask { try await stage.manager.enqueue("C", options: options) } }
                 return try await group.reduce(into: []) { $0.append($1) }
             }

@@ -10,6 +10,13 @@ struct OptionStage: Sendable {
     let records: Records
     let redis: RedisOptions
 
+    init(server: RedisServer) throws {
+        self.server = server
+        redis = RedisOptions(url: server.url)
+        manager = try Manager(redis: redis, logger: Self.quiet)
+        records = try Records(url: server.url)
+    }
+
     /// Runs `body` while a worker and a watcher run these jobs.
     static func with(
         _ jobs: JobRegistry,
@@ -24,13 +31,7 @@ struct OptionStage: Sendable {
     /// Runs `body` while nobody works.
     static func withServer(_ body: (OptionStage) async throws -> Void) async throws {
         let server = try await RedisServer.start(tcp: false)
-        let redis = RedisOptions(url: server.url)
-        let stage = OptionStage(
-            server: server,
-            manager: try Manager(redis: redis, logger: quiet),
-            records: try Records(url: server.url),
-            redis: redis
-        )
+        let stage = try OptionStage(server: server)
         let outcome: Result<Void, any Error>
         do {
             outcome = .success(try await body(stage))

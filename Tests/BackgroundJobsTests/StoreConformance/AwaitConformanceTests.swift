@@ -1,0 +1,115 @@
+import BackgroundJobsTesting
+import Testing
+
+@testable import BackgroundJobs
+
+@Suite("Who awaits a job", .timeLimit(.minutes(2)))
+struct AwaitConformance {
+    private static let listener = Listener(token: "l1", time: .seconds(60))
+
+    private func notes(_ store: StoreUnderTest, _ listener: String = "l1") async throws -> [JobEnd] {
+        try await store.list("notes:\(listener)").map { try #require(JobEnd(note: $0)) }
+    }
+
+    private func await_(_ store: StoreUnderTest, _ jobs: String..., by token: String = "l1") async throws -> [JobEnd?] {
+        try await store.store.ends(of: jobs, for: Listener(token: token, time: .seconds(60)))
+    }
+
+    @Test("is told how it ended, once", arguments: StoreKind.allCases)
+    func told(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b", "c")
+            #expect(try await await_(store, "a", "b", "nobody") == [nil, nil, JobEnd(job: "nobody", end: "Missing")])
+            #expect(try await await_(store, "a", by: "l2") == [nil])
+            #expect(try await store.set("awaited:a") == ["l1", "l2"])
+            #expect(try await store.snapshot().expiring.isSuperset(of: ["awaited", "awaited:a", "awaited:b"]))
+            let jobs = try await store.claim(3).jobs
+            try await store.finish(jobs[0], with: ["out": "{\"n\":\"a/b\"}"])
+            let end = JobEnd(job: "a", end: "Completed", attempt: jobs[0].attempt, output: "{\"n\":\"a/b\"}")
+            #expect(try await notes(store) == [end])
+            #expect(try await notes(store, "l2") == [end])
+            #expect(try await store.set("awaited:a").isEmpty)
+            #expect(try await await_(store, "a") == [end], "asked later it says the same")
+            // A plain end, of which the script is not told the job.
+            try await store.finish(jobs[1])
+            #expect(try await notes(store).last == JobEnd(job: "b", end: "Completed", attempt: jobs[1].attempt))
+            try await store.finish(jobs[2])
+            #expect(try await notes(store).count == 2, "nobody awaits it")
+            #expect(try await store.snapshot().expiring.contains("notes:l1"))
+        }
+    }
+
+    @Test("is told of each end that is for good, and of no other", arguments: StoreKind.allCases)
+    func ends(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            for (ending, end) in [
+                (Ending.dead(error: "E", message: "m"), "Dead"), (.discarded(error: "E", message: "m"), "Discarded"),
+                (.cancelled(message: "m"), "Cancelled"), (.skipped(message: "m"), "Skipped"),
+            ] {
+                let id = "job-\(end)"
+                try await store.enqueue(id)
+                _ = try await await_(store, id)
+                for transient in [
+                    Ending.retried(error: "E", message: "", after: 0, queue: nil), .snoozed(after: 0), .shutdown,
+                    .crashed(message: ""),
+                ] {
+                    try await store.finish(store.claimOne(), transient)
+                    _ = try await store.store.promote("q", limit: 1)
+                    #expect(try await notes(store).allSatisfy { $0.job != id })
+                }
+                let job = try await store.claimOne()
+                try await store.finish(job, ending)
+                let told = try #require(try await notes(store).last)
+                #expect(told.job == id && told.end == end && told.attempt == job.attempt && told.message == "m")
+                #expect(try await await_(store, id) == [told])
+            }
+            try await store.enqueue("waiting", "gone")
+            _ = try await await_(store, "waiting", "gone")
+            _ = try await store.store.cancel("waiting", recordedAs: "x1")
+            _ = try await store.store.dequeue("gone")
+            #expect(try await notes(store).suffix(2).map(\.end) == ["Cancelled", "Dequeued"])
+        }
+    }
+
+    @Test("is not to wait behind a step that is dead", arguments: StoreKind.allCases)
+    func chains(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            func job(_ id: String, _ fields: [JobOptions.Field]) -> NewJob {
+                NewJob(
+                    id: id,
+                    queue: "q",
+                    className: "C",
+                    arguments: Array("{}".utf8),
+                    fields: fields,
+                    isWaiting: id != "a"
+                )
+            }
+            try await store.store.enqueueTogether([
+                job("a", [("nxt", "b")]), job("b", [("aft", "a"), ("nxt", "c")]), job("c", [("aft", "b")]),
+            ])
+            #expect(try await await_(store, "c") == [nil])
+            let a = try await store.claimOne()
+            try await store.finish(a, .dead(error: "E", message: "m"))
+            let told = JobEnd(job: "c", end: "Dead", attempt: a.attempt, error: "E", message: "m")
+            #expect(try await notes(store) == [told])
+            #expect(try await await_(store, "c", by: "l2") == [told])
+        }
+    }
+
+    @Test("what a job says of itself is kept while it runs", arguments: StoreKind.allCases)
+    func notes(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            let note = AttemptNote(attempt: job.attempt, queue: "q", fields: ["prg": "0.4", "prm": "half way"])
+            #expect(try await store.store.note([note]) == 1)
+            #expect(try await store.attempt(job.attempt)?["prm"] == "half way")
+            try await store.finish(job, with: ["prg": "1.0"])
+            #expect(try await store.store.note([note]) == 0)
+            #expect(try await store.attempt(job.attempt)?["prg"] == "1.0")
+            #expect(try await store.store.note([AttemptNote(attempt: "none", queue: "q", fields: ["prg": "1"])]) == 0)
+            #expect(try await store.attempt("none") == nil)
+            #expect(try await store.store.attempts(of: "a", limit: 5).map(\.progress) == [1])
+        }
+    }
+}
