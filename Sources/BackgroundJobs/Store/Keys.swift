@@ -20,6 +20,7 @@ package struct Keys: Sendable {
     package func statistics(_ queue: String) -> String { "\(namespace):stats:\(queue)" }
     package func lock(_ digest: String) -> String { "\(namespace):unique:\(digest)" }
     package func cancel(_ node: String) -> String { "\(namespace):cancel:\(node)" }
+    package func node(_ node: String) -> String { "\(namespace):node:\(node)" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

@@ -47,6 +47,9 @@ package struct Scripts: Sendable {
     package var retry = Script("retry", Self.prelude, Self.endings, Self.waiting, PackageResources.retry_lua)
     package var trim = Script("trim", Self.prelude, PackageResources.removal_lua, PackageResources.trim_lua)
     package var delete = Script("delete", Self.prelude, PackageResources.removal_lua, PackageResources.delete_lua)
+    package var pause = Script("pause", Self.prelude, PackageResources.pause_lua)
+    package var clear = Script("clear", Self.prelude, Self.endings, Self.waiting, PackageResources.clear_lua)
+    package var move = Script("move", Self.prelude, Self.endings, Self.waiting, PackageResources.move_lua)
     package var rights = Script("rights", Self.prelude, PackageResources.rights_lua)
 
     private static let prelude = PackageResources.prelude_lua

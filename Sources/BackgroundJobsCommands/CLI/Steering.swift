@@ -56,25 +56,10 @@ struct Steering {
     private func inSteps(
         _ outcome: String,
         _ unit: String,
-        _ run: (String, JobFilter, (BulkProgress) -> Void) async throws -> BulkProgress
+        _ run: @escaping (String, JobFilter, (BulkProgress) -> Void) async throws -> BulkProgress
     ) async throws -> BulkProgress {
-        var bar: ProgressBar?
-        var last: BulkProgress?
-        defer { bar?.end() }
-        do {
-            let result = try await run(selection.queue ?? "", selection.filter.filter) { progress in
-                if bar == nil { bar = ProgressBar(total: progress.total, unit: unit) }
-                if progress.seen < progress.total { bar?.show(done: progress.seen, count: progress.done) }
-                last = progress
-            }
-            bar?.end()
-            bar = nil
-            try StandardStream.output.write("\(result.done) \(outcome)\n")
-            return result
-        } catch {
-            let failure = CommandFailure(error)
-            guard let last, let message = failure.message else { throw failure }
-            throw CommandFailure(code: failure.code, message: "\(message) It stopped; \(last.done) \(outcome).")
+        try await ProgressReport.inSteps(unit: unit, outcome: outcome) { progress in
+            try await run(selection.queue ?? "", selection.filter.filter, progress)
         }
     }
 

@@ -32,6 +32,7 @@ public enum WorkerProgram {
 
 extension WorkerCommand {
     mutating func run() async throws {
+        if try printConfig.show() { return }
         var jobs = Self.jobs
         let options = try options()
         let redis = redis.redisOptions()

@@ -442,6 +442,10 @@ private struct System: Sendable {
         #expect(try await inspector.delete(["o2"], from: .dead) == [.deleted])
         #expect(try await inspector.retryAll(in: .failed, queue: "o", matching: filter).done == 2)
         #expect(try await inspector.deleteAll(queue: "o", matching: filter).done == 0)
+        #expect(try await inspector.pause(["o"]) == ["o"])
+        #expect(try await inspector.resume(["o"]) == ["o"])
+        #expect(try await inspector.move(from: "o", to: "p", scheduled: true).done > 0)
+        #expect(try await inspector.clear(queue: "p", scheduled: true).done > 0)
     }
 
     /// Why a program does not start as this user; nil if it does.
