@@ -5,6 +5,16 @@ package import Logging
 /// It throws ``ProcessDied`` where the process ended without saying so, which counts as a crash of the job's worker.
 package typealias Isolation = @Sendable (ClaimedJob) async throws -> Ending
 
+/// A program that was stopped since its task was cancelled, and what it had said until then.
+package struct ProgramStopped: NamedFailure {
+    package let failureMessage: String
+    package var failureName: String { "Cancelled" }
+
+    package init(failureMessage: String) {
+        self.failureMessage = failureMessage
+    }
+}
+
 /// The process in which a job ran by itself is dead.
 package struct ProcessDied: Error, CustomStringConvertible {
     /// How it ended, in plain words.

@@ -184,7 +184,9 @@ final class WorkerDriver: Sendable {
         let failure = WorkerMachine.CallFailure(error)
         machine.withLock { $0.failed(call.number, failure, now: .now) }
         // Of a connection that broke the connection tells itself.
-        let level: Logger.Level = error.isOfConnection ? .debug : .warning
+        // So does it where there is none at the moment.
+        let isOfConnection = error.isOfConnection || error.code == .unavailable && error.cause == nil
+        let level: Logger.Level = isOfConnection ? .debug : .warning
         notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
     }
 
@@ -232,7 +234,7 @@ final class WorkerDriver: Sendable {
             guard task.takeEnd() else { return endedLate(job, task) }
             guard let error else { return ended(job, after: took, as: .completed) }
             // Its hooks would run in a task that is cancelled.
-            if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took)) }
+            if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took, error)) }
             let settlement = runner.settlement(of: attempt, error)
             task.conclude(settlement.ending)
             await runner.tell(attempt, of: settlement)

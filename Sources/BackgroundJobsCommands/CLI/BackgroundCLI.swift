@@ -23,7 +23,7 @@ package struct BackgroundCLI: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, EnqueueCommand.self, JobCommand.self, JobsCommand.self, DequeueCommand.self,
             CancelCommand.self, RetryCommand.self, EndedCommand<DeadJobs>.self, EndedCommand<FailedAttempts>.self,
-            WorkersCommand.self, SummaryCommand.self, QueueCommand.self,
+            WorkersCommand.self, SummaryCommand.self, QueueCommand.self, PruneCommand.self,
         ]
     )
 

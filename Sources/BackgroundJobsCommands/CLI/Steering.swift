@@ -16,6 +16,7 @@ struct Steering {
         for (id, verdict) in zip(selection.ids, verdicts) {
             try StandardStream.output.write("\(id) \(Self.word(verdict))\n")
             if case .damaged(let sentence) = verdict { note(sentence) }
+            if verdict == .missing { try await tellOtherKind(id, "retry") }
         }
         return verdicts.allSatisfy { [.queued, .waiting, .running].contains($0) }
     }
@@ -29,8 +30,18 @@ struct Steering {
         let verdicts = try await inspector.delete(selection.ids, from: list, queue: selection.queue)
         for (id, verdict) in zip(selection.ids, verdicts) {
             try StandardStream.output.write("\(id) \(verdict.rawValue)\n")
+            if verdict == .missing { try await tellOtherKind(id, "delete") }
         }
         return verdicts.allSatisfy { $0 == .deleted }
+    }
+
+    /// Jobs and attempts have IDs of the same kind: says so where one was taken for the other.
+    private func tellOtherKind(_ id: String, _ verb: String) async throws {
+        if list == .failed, try await inspector.job(id, attempts: 1) != nil {
+            note("\(id) is the ID of a job, not of an attempt: bg-cli \(verb == "retry" ? "" : "dead ")\(verb) \(id)")
+        } else if list == .dead, try await inspector.attempt(id) != nil {
+            note("\(id) is the ID of an attempt, not of a job: bg-cli failed \(verb) \(id)")
+        }
     }
 
     private func retryAll() async throws -> Bool {

@@ -69,6 +69,11 @@ struct RedisCommandOptions: ParsableArguments {
             throw ValidationError("--tls-cert and --tls-key go together: give both or neither.")
         }
         try checkEncryption(redisOptions().url)
+        for (name, file) in [("ca", tlsCA), ("cert", tlsCertificate), ("key", tlsKey)] {
+            guard let file, !FileManager.default.isReadableFile(atPath: file) else { continue }
+            let reason = FileManager.default.fileExists(atPath: file) ? "it can't be read" : "there is no such file"
+            throw ValidationError("--tls-\(name) \(file): \(reason).")
+        }
         guard (.milliseconds(10) ... .seconds(3600)).contains(connectTimeout.duration) else {
             throw ValidationError("--connect-timeout lies between 10ms and 1h.")
         }

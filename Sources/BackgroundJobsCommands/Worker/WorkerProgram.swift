@@ -113,6 +113,7 @@ extension WorkerCommand {
                 ),
                 redis: redis,
                 name: options.name,
+                isBesideWorker: true,
                 logger: logger
             ) : nil
         let signals = ProcessSignals()

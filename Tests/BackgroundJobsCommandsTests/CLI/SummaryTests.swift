@@ -24,6 +24,7 @@ extension CLI {
                 try await worker.withRunning {
                     let job = try await bench.manager.enqueue("Waits", queue: "high").id
                     _ = try await bench.manager.enqueue("Mail", in: .seconds(600), queue: "low")
+                    try await eventually("it runs") { try await !bench.records.processing("high").isEmpty }
                     let json = try await eventually("it runs and tells of itself") {
                         let line = try await bench.lines("summary", "--json")[0]
                         return line.contains(#""job":"\#(job)""#) && line.contains(#""version""#) ? line : nil

@@ -293,7 +293,7 @@ struct LeastRightsTests {
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node",
         ]
         // What a watcher has nothing to do with it may be denied.
         for user in kind == "cancel" ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
@@ -446,6 +446,8 @@ private struct System: Sendable {
         #expect(try await inspector.resume(["o"]) == ["o"])
         #expect(try await inspector.move(from: "o", to: "p", scheduled: true).done > 0)
         #expect(try await inspector.clear(queue: "p", scheduled: true).done > 0)
+        _ = try await inspector.summary()
+        #expect(try await inspector.prune(queue: "o", force: true).total > 0)
     }
 
     /// Why a program does not start as this user; nil if it does.
