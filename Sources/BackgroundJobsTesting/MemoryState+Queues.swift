@@ -62,7 +62,9 @@ extension MemoryState {
     }
 
     /// Takes IDs off the head of a place, those that are scheduled with their times.
-    private mutating func takeHead(_ place: WaitingPlace, _ queue: String, _ limit: Int) -> [(id: String, score: Int64?)] {
+    private mutating func takeHead(_ place: WaitingPlace, _ queue: String, _ limit: Int) -> [(
+        id: String, score: Int64?
+    )] {
         let key = "\(place.rawValue):\(queue)"
         if place == .scheduled {
             return data.ranked(key).prefix(limit).map { ($0, data.sortedSets[key]?.removeValue(forKey: $0)) }

@@ -134,7 +134,9 @@ extension Inspector {
         for (hash, reply) in zip(hashes, try await read(fields)) {
             guard let values = reply.array, values.count == 2, values[0].text == queue else { continue }
             found.append(hash)
-            if hash.kind.name == "jobs", let digest = values[1].text { locks.append((self.keys.lock(digest), hash.rest)) }
+            if hash.kind.name == "jobs", let digest = values[1].text {
+                locks.append((self.keys.lock(digest), hash.rest))
+            }
         }
         var holders = Pipeline()
         for lock in locks { holders.command("GET", lock.key) }

@@ -74,7 +74,10 @@ extension Inspector {
         try Names.checkQueue(queue)
         try Names.checkQueue(target)
         guard queue != target else {
-            throw BackgroundError(.invalidArgument, "The jobs are in \(queue) already: name another queue to move them to.")
+            throw BackgroundError(
+                .invalidArgument,
+                "The jobs are in \(queue) already: name another queue to move them to."
+            )
         }
         return try await empty(queue, scheduled, progress) { (place, limit) async throws(BackgroundError) in
             try await store.move(place, from: queue, to: target, limit: limit)

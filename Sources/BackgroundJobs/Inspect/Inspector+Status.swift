@@ -38,7 +38,7 @@ extension Inspector {
         let paused: [String]
         do throws(BackgroundError) {
             paused = try await members(of: keys.paused, limit: Self.queueLimit).members
-        } catch where error.isWrongType || error.code == .damaged {
+        } catch  where error.isWrongType || error.code == .damaged {
             paused = []
         }
         let known = Set(written + paused).union(clients.workers.flatMap(\.queues))

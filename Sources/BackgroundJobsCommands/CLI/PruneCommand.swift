@@ -45,7 +45,9 @@ struct PruneCommand: AsyncParsableCommand {
             guard there.total > 0 else { return try StandardStream.output.write("0 deleted\n") }
             try await checkConnected(inspector)
             let what = queue.map { "the queue \($0) in the namespace" } ?? "all of the namespace"
-            try confirmation.ask("This deletes \(what) \(inspector.namespace) on \(inspector.server): \(Self.text(there)).")
+            try confirmation.ask(
+                "This deletes \(what) \(inspector.namespace) on \(inspector.server): \(Self.text(there))."
+            )
             var bar = ProgressBar(total: there.total, unit: "keys")
             defer { bar.end() }
             let deleted = try await inspector.prune(queue: queue, force: force) { count in
@@ -59,7 +61,8 @@ struct PruneCommand: AsyncParsableCommand {
     private func checkConnected(_ inspector: Inspector) async throws {
         let (workers, watchers) = try await (inspector.workers().count, inspector.watchers())
         guard workers + watchers > 0 else { return }
-        let found = "\(workers) \(workers == 1 ? "worker" : "workers") and \(watchers) \(watchers == 1 ? "watcher" : "watchers")"
+        let found =
+            "\(workers) \(workers == 1 ? "worker" : "workers") and \(watchers) \(watchers == 1 ? "watcher" : "watchers")"
         guard force else {
             throw CommandFailure(
                 code: 1,
@@ -72,7 +75,9 @@ struct PruneCommand: AsyncParsableCommand {
     private func tellForeign(_ report: PruneReport, _ inspector: Inspector) {
         guard report.foreignCount > 0 else { return }
         let names = report.foreign.joined(separator: ", ") + (report.foreignCount > report.foreign.count ? ", …" : "")
-        note("\(report.foreignCount) keys begin with \(inspector.namespace): and are none of this system's; they stay: \(names)")
+        note(
+            "\(report.foreignCount) keys begin with \(inspector.namespace): and are none of this system's; they stay: \(names)"
+        )
     }
 
     /// As `12 jobs, 30 attempts, 1 ready`.

@@ -82,7 +82,9 @@ struct QueueMoveCommand: AsyncParsableCommand {
     func validate() throws {
         try Selection.check(queue: queue)
         try Selection.check(queue: target)
-        if queue == target { throw ValidationError("The jobs are in \(queue) already: name another queue to move them to.") }
+        if queue == target {
+            throw ValidationError("The jobs are in \(queue) already: name another queue to move them to.")
+        }
     }
 
     func run() async throws {

@@ -1,5 +1,5 @@
-@preconcurrency import Glibc
 internal import BackgroundJobs
+@preconcurrency import Glibc
 internal import Subprocess
 internal import Synchronization
 

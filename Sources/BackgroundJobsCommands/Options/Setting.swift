@@ -50,7 +50,12 @@ struct Setting: Sendable {
         Setting(name: "connect-timeout", kind: .time, standard: "5s", readers: everybody),
         Setting(name: "log-level", kind: .logLevel, standard: "info", readers: processes),
         Setting(name: "log-level", kind: .logLevel, standard: "critical", readers: [.cli], isApart: true),
-        Setting(name: "log-format", kind: .choice(LogFormat.allCases.map(\.rawValue)), standard: "text", readers: everybody),
+        Setting(
+            name: "log-format",
+            kind: .choice(LogFormat.allCases.map(\.rawValue)),
+            standard: "text",
+            readers: everybody
+        ),
         Setting(name: "name", kind: .text, readers: processes),
         Setting(name: "heartbeat", kind: .time, standard: "5s", readers: processes),
         Setting(name: "dead-after", kind: .time, standard: "30s", readers: processes),

@@ -34,7 +34,8 @@ struct SettingsFile {
         do {
             text = try String(contentsOfFile: path, encoding: .utf8)
         } catch {
-            let reason = FileManager.default.fileExists(atPath: path) ? "it can't be read as text" : "there is no such file"
+            let reason =
+                FileManager.default.fileExists(atPath: path) ? "it can't be read as text" : "there is no such file"
             throw CommandFailure(code: 64, message: "--config \(path): \(reason).")
         }
         try read(text, for: reader)
@@ -62,8 +63,11 @@ struct SettingsFile {
             guard let section = SettingsReader(rawValue: name) else {
                 let settings = Setting.all.filter { !$0.isApart }
                 let setting = try known(name, key, among: settings, sections: true)
-                if setting.readers.contains(reader) { entries[name] = try entry(setting, key, value) }
-                else { _ = try entry(setting, key, value) }
+                if setting.readers.contains(reader) {
+                    entries[name] = try entry(setting, key, value)
+                } else {
+                    _ = try entry(setting, key, value)
+                }
                 continue
             }
             guard let part = value.mapping else {
@@ -92,10 +96,17 @@ struct SettingsFile {
             reader != section && Setting.all(of: reader).contains { $0.name == name }
         }
         if section != nil, let other = elsewhere.first {
-            throw fault(key, "\(place)\(name) is a setting of the \(other.rawValue), not of the \(section?.rawValue ?? "")")
+            throw fault(
+                key,
+                "\(place)\(name) is a setting of the \(other.rawValue), not of the \(section?.rawValue ?? "")"
+            )
         }
         let nearest = NearestName.to(name, among: names).map { "Did you mean \($0)?" }
-        throw fault(key, "there is no setting \(place)\(name)", nearest ?? "There are \(names.joined(separator: ", ")).")
+        throw fault(
+            key,
+            "there is no setting \(place)\(name)",
+            nearest ?? "There are \(names.joined(separator: ", "))."
+        )
     }
 
     private func entry(
@@ -123,7 +134,9 @@ struct SettingsFile {
             let parts = items.map { $0.scalar?.string }
             return parts.contains(nil) ? nil : parts.compactMap(\.self).joined(separator: ",")
         case .mapping(let pairs) where isList:
-            let parts = pairs.map { key, value in key.scalar.flatMap { key in value.scalar.map { "\(key.string):\($0.string)" } } }
+            let parts = pairs.map { key, value in
+                key.scalar.flatMap { key in value.scalar.map { "\(key.string):\($0.string)" } }
+            }
             return parts.contains(nil) ? nil : parts.compactMap(\.self).joined(separator: ",")
         default: return nil
         }

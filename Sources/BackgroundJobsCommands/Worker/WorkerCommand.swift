@@ -94,7 +94,10 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
     @Flag(inversion: .prefixedNo, help: "Run a watcher in this process as well.")
     var withWatcher = false
 
-    @Flag(inversion: .prefixedNo, help: "Exit when the queues are empty and all is done; what is scheduled for later does not count.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Exit when the queues are empty and all is done; what is scheduled for later does not count."
+    )
     var drain = false
 
     @Flag(inversion: .prefixedNo, help: "Work although this Redis may evict jobs when its memory is full.")

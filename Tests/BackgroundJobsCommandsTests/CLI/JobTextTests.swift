@@ -67,8 +67,11 @@ import Testing
         ("tmo", "30000", "time limit    30s"),
         ("exp", "1545907090000", "expires       2018-12-27T10:38:10.000Z"),
         ("dlv", "amo", "delivery      at-most-once"),
-        ("dlv", "alo", "delivery      at-least-once"), 
-        ("dlv", "at-most-once", "(dlv)         at-most-once (can't be read; in force: as the class or the worker's --mode says)"),
+        ("dlv", "alo", "delivery      at-least-once"),
+        (
+            "dlv", "at-most-once",
+            "(dlv)         at-most-once (can't be read; in force: as the class or the worker's --mode says)"
+        ),
         ("tmo", "300.7", "(tmo)         300.7 (can't be read; in force: as the class says, else no limit)"),
         ("ret", "1.5", "(ret)         1.5 (can't be read; in force: as the class says, else 25)"),
         ("unu", "begun", "(unu)         begun (can't be read; in force: the lock is held until it has ended)"),
@@ -76,7 +79,8 @@ import Testing
         ("crm", "all", "crash retries all"),
         ("crw", "0", "crash window  for ever"), ("crw", "259200000", "crash window  3d"),
         ("unq", "0a1b", "unique        0a1b"),
-        ("ori", "j0", "copy of       j0"), ("ret", "many", "(ret)         many (can't be read; in force: as the class says, else 25)"),
+        ("ori", "j0", "copy of       j0"),
+        ("ret", "many", "(ret)         many (can't be read; in force: as the class says, else 25)"),
         ("cnl", "1", "state         unknown, to be cancelled"),
     ])
     func showsOptionsInWords(field: String, value: String, line: String) {

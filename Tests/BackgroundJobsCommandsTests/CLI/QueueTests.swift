@@ -73,10 +73,13 @@ extension CLI {
             }
         }
 
-        @Test("tells what it can't be told apart from", arguments: [
-            ["queue", "move", "a", "a", "-y"], ["queue", "clear", "a b", "-y"], ["queue", "pause"],
-            ["queue", "pause", "a:b"], ["queue", "move", "a", "-y"],
-        ])
+        @Test(
+            "tells what it can't be told apart from",
+            arguments: [
+                ["queue", "move", "a", "a", "-y"], ["queue", "clear", "a b", "-y"], ["queue", "pause"],
+                ["queue", "pause", "a:b"], ["queue", "move", "a", "-y"],
+            ]
+        )
         func usage(arguments: [String]) async throws {
             try await CLIBench.with { bench in
                 let ran = try await bench.cli(arguments)

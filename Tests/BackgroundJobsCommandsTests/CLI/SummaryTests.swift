@@ -14,7 +14,12 @@ extension CLI {
                 let redis = RedisOptions(url: bench.server.url, namespace: bench.namespace)
                 var jobs = JobRegistry()
                 jobs.register("Waits", raw: { _, _ in try await Task.sleep(for: .seconds(600)) })
-                let options = WorkerOptions(queues: try .strict(["high", "low"]), fibers: 5, name: "w", gracePeriod: .zero)
+                let options = WorkerOptions(
+                    queues: try .strict(["high", "low"]),
+                    fibers: 5,
+                    name: "w",
+                    gracePeriod: .zero
+                )
                 let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
                 let worker = try Worker(options, redis: redis, jobs: jobs, logger: quiet)
                 try await bench.records.send([
@@ -31,7 +36,9 @@ extension CLI {
                     }
                     let summary = try JSONDecoder().decode(Read.self, from: Data(json.utf8))
                     #expect(summary.totals.counters["completed"] == 42 && summary.totals.counters["odd"] == nil)
-                    #expect(summary.totals.scheduled == 1 && summary.totals.processing == 1 && summary.totals.fibers == 5)
+                    #expect(
+                        summary.totals.scheduled == 1 && summary.totals.processing == 1 && summary.totals.fibers == 5
+                    )
                     #expect(summary.queues.map(\.name) == ["high", "low"])
                     #expect(summary.queues[1].counters == ["completed": 30])
                     let shown = try #require(summary.workers.first)

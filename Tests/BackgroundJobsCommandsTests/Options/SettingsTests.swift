@@ -102,7 +102,9 @@ struct SettingsTests {
     func verbose(flag: String) throws {
         let settings = try Settings([flag], for: .worker, environment: ["BG_LOG_LEVEL": "error"])
         #expect(try WorkerCommand.parse(settings.arguments).log.level() == .debug)
-        #expect(settings.resolved.contains { $0.name == "log-level" && $0.value == "debug" && $0.origin == "--verbose" })
+        #expect(
+            settings.resolved.contains { $0.name == "log-level" && $0.value == "debug" && $0.origin == "--verbose" }
+        )
     }
 
     @Test("an old variable counts where the new one is not there")
@@ -111,10 +113,13 @@ struct SettingsTests {
         #expect(try resolved([], ["REDIS_URL": "redis://a", "BG_REDIS": "redis://b"])["redis"]?.value == "redis://b")
     }
 
-    @Test("passwords are not shown", arguments: [
-        ("redis://:s@ecret@h:1/2", "redis://:***@h:1/2"), ("redis://u:secret@h", "redis://u:***@h"),
-        ("unix://u:secret@/s.sock", "unix://u:***@/s.sock"), ("redis://h:6379", "redis://h:6379"),
-    ])
+    @Test(
+        "passwords are not shown",
+        arguments: [
+            ("redis://:s@ecret@h:1/2", "redis://:***@h:1/2"), ("redis://u:secret@h", "redis://u:***@h"),
+            ("unix://u:secret@/s.sock", "unix://u:***@/s.sock"), ("redis://h:6379", "redis://h:6379"),
+        ]
+    )
     func masking(url: String, shown: String) throws {
         #expect(try resolved([], ["BG_REDIS": url])["redis"]?.value == shown)
         #expect(try resolved(["-r", url])["redis"]?.value == shown)
@@ -157,7 +162,10 @@ struct SettingsTests {
         let variable = failure { _ = try resolved([], ["BG_FIBERS": "many"]) }
         #expect(
             variable
-                == CommandFailure(code: 64, message: "BG_FIBERS is “many”; a whole number from 1 to 100000 is expected.")
+                == CommandFailure(
+                    code: 64,
+                    message: "BG_FIBERS is “many”; a whole number from 1 to 100000 is expected."
+                )
         )
         let missing = failure { _ = try resolved(["--config", "/nowhere/bg.yml"]) }
         #expect(missing == CommandFailure(code: 64, message: "--config /nowhere/bg.yml: there is no such file."))
@@ -179,7 +187,8 @@ struct SettingsTests {
         func arguments(_ reader: SettingsReader) -> [String] {
             Setting.all(of: reader).flatMap { setting -> [String] in
                 guard let value = setting.standard else { return [] }
-                return setting.kind == .flag ? [value == "true" ? "--\(setting.name)" : "--no-\(setting.name)"] : ["--\(setting.name)", value]
+                return setting.kind == .flag
+                    ? [value == "true" ? "--\(setting.name)" : "--no-\(setting.name)"] : ["--\(setting.name)", value]
             }
         }
         let (worker, told) = try (WorkerCommand.parse([]), WorkerCommand.parse(arguments(.worker)))

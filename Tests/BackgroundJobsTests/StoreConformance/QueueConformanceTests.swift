@@ -99,7 +99,10 @@ struct QueueConformance {
         }
     }
 
-    @Test("move drops what a claim would drop, and takes along what a claim would record", arguments: StoreKind.allCases)
+    @Test(
+        "move drops what a claim would drop, and takes along what a claim would record",
+        arguments: StoreKind.allCases
+    )
     func moveDamaged(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I"]) { store in
             try await store.enqueue("runs", "dequeued", "odd", "waits")
