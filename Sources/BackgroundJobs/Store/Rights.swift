@@ -15,7 +15,7 @@ package struct Rights: Sendable {
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
                 ["BLPOP", keys.cancel(nobody), "0.001"],
-                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"],
+                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],

@@ -38,7 +38,7 @@ struct QueueClearCommand: AsyncParsableCommand {
         try await connection.withInspector { inspector in
             let plan = try await QueuePlan(queue, scheduled, inspector)
             guard plan.count > 0 else { return try StandardStream.output.write("0 deleted\n") }
-            try confirmation.ask("This deletes \(plan.text).")
+            try confirmation.ask("This deletes the jobs of \(queue) that wait: \(plan.text).")
             let result = try await ProgressReport.inSteps(unit: "jobs", outcome: "deleted") { progress in
                 try await inspector.clear(queue: queue, scheduled: scheduled, progress: progress)
             }
@@ -93,7 +93,7 @@ struct QueueMoveCommand: AsyncParsableCommand {
             guard plan.count > 0 else { return try StandardStream.output.write("0 moved\n") }
             let known = try await inspector.queues()
             let isNew = known.contains(target) ? "" : " No queue \(target) is known here yet."
-            try confirmation.ask("This moves \(plan.text) to \(target).\(isNew)")
+            try confirmation.ask("This moves the jobs of \(queue) that wait to \(target): \(plan.text).\(isNew)")
             let result = try await ProgressReport.inSteps(unit: "jobs", outcome: "moved") { progress in
                 try await inspector.move(from: queue, to: target, scheduled: scheduled, progress: progress)
             }
@@ -104,27 +104,25 @@ struct QueueMoveCommand: AsyncParsableCommand {
 
 /// What there is in a queue that could be deleted or moved.
 private struct QueuePlan {
-    let queue: String
     let status: QueueStatus
     let scheduled: Bool
 
     init(_ queue: String, _ scheduled: Bool, _ inspector: Inspector) async throws {
         let status = try await inspector.status(queues: [queue])
-        self.queue = queue
         self.status = status.queues[0]
         self.scheduled = scheduled
     }
 
     var count: Int { status.ready + status.suspects + (scheduled ? status.scheduled : 0) }
 
-    /// As `12 jobs of low: 10 ready, 2 suspects. 5 scheduled ones stay`.
+    /// As `10 ready, 2 suspects (5 scheduled ones stay without --scheduled)`.
     var text: String {
         var parts = ["\(status.ready) ready"]
         if status.suspects > 0 { parts.append("\(status.suspects) suspects") }
         if scheduled, status.scheduled > 0 { parts.append("\(status.scheduled) scheduled") }
         let stay =
             !scheduled && status.scheduled > 0 ? " (\(status.scheduled) scheduled ones stay without --scheduled)" : ""
-        return "the jobs of \(queue) that wait: \(parts.joined(separator: ", "))\(stay)"
+        return parts.joined(separator: ", ") + stay
     }
 
     func tell(_ result: BulkProgress) {

@@ -64,7 +64,7 @@ extension CLI {
                 let there = try await bench.manager.enqueue("Mail", queue: "high").id
                 let moved = try await bench.cli("queue", "move", "low", "high", "-y")
                 #expect(moved.exit == .status(0) && moved.lines == ["1100 moved"])
-                #expect(moved.error == "This moves the jobs of low that wait: 1100 ready to high.\n")
+                #expect(moved.error == "This moves the jobs of low that wait to high: 1100 ready.\n")
                 #expect(try await bench.ready("high") == [there] + ids)
                 #expect(try await bench.ready("low") == [])
                 #expect(try await bench.records.job(ids[700])["que"] == "high")

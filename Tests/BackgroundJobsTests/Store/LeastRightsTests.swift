@@ -286,7 +286,7 @@ struct LeastRightsTests {
 
     @Test(
         "can't be denied a kind of key without noticing",
-        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel"]
+        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel", "node"]
     )
     func aKeyIsMissing(kind: String) async throws {
         let system = try await System.start()
@@ -296,7 +296,7 @@ struct LeastRightsTests {
             "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node",
         ]
         // What a watcher has nothing to do with it may be denied.
-        for user in kind == "cancel" ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
+        for user in ["cancel", "node"].contains(kind) ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
             let patterns = kinds.filter { $0 != kind }.map { "~bg:\($0)*" }
             let rules = try #require(system.users[user]).filter { !$0.hasPrefix("~") } + patterns
             _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules)
