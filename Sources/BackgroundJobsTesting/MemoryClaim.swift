@@ -34,6 +34,7 @@ struct MemoryClaim {
         for queue in queues {
             if state.data.sets["paused"]?.contains(queue) ?? false {
                 paused.append(queue)
+                state.putBack(queue)
             } else if wanted > 0 {
                 claim(queue, &state)
             }

@@ -102,7 +102,7 @@ extension MemoryState {
     // MARK: Taking jobs out
 
     /// Where a job stands, for somebody who wants to take it out.
-    private struct Standing {
+    struct Standing {
         /// Empty where nothing tells which it is.
         var queue = ""
         var isRunning = false
@@ -113,7 +113,7 @@ extension MemoryState {
     }
 
     /// nil where there is no such job.
-    private func standing(of job: String) -> Standing? {
+    func standing(of job: String) -> Standing? {
         guard let record = data.jobs[job], record["que"] != nil || record["cls"] != nil, record["end"] != "Dequeued"
         else {
             return nil

@@ -100,6 +100,27 @@ public final class MemoryStore: Store {
         transact { $0.delete(members, from: set, of: queue) }
     }
 
+    package func setPaused(_ isPaused: Bool, _ queues: [String]) async throws(BackgroundError) -> [String] {
+        transact { $0.setPaused(isPaused, queues) }
+    }
+
+    package func clear(
+        _ place: WaitingPlace,
+        of queue: String,
+        limit: Int
+    ) async throws(BackgroundError) -> WaitingStep {
+        transact { $0.clear(place, of: queue, limit: limit) }
+    }
+
+    package func move(
+        _ place: WaitingPlace,
+        from queue: String,
+        to target: String,
+        limit: Int
+    ) async throws(BackgroundError) -> WaitingStep {
+        transact { $0.move(place, from: queue, to: target, limit: limit) }
+    }
+
     package func exchange(
         _ finishes: [Finish],
         _ claim: Claim,

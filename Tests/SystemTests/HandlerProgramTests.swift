@@ -119,7 +119,7 @@ extension SystemTests {
 
         /// Writes its process number, and ends when it is told to: at once, after a while, or not at all.
         private static let handlers = [
-            "Listens": "trap 'exit 0' TERM; echo $$ > \"$0.pid\"; while :; do sleep 0.1; done",
+            "Listens": "trap 'exit 0' TERM; echo half way >&2; echo $$ > \"$0.pid\"; while :; do sleep 0.1; done",
             "Tidies": """
             trap 'sleep 1; echo done > "$0.tidied"; exit 0' TERM
             echo $$ > "$0.pid"
@@ -136,7 +136,9 @@ extension SystemTests {
                 let process = try #require(Int32(try await note("\(folder)/\(name).pid")))
                 try await eventually("it is dead") { try await stage.records.dead() == [job] }
                 #expect(!isAlive(process))
-                #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Timeout"])
+                let attempt = try await stage.records.attempts(of: job)[0]
+                #expect(attempt["err"] == "Timeout")
+                #expect(attempt["msg"]?.hasSuffix(": half way") == (name == "Listens"))
                 #expect(worker.count(of: "Abandoned") == 0)
                 try await stage.checkSettled([job])
             }
@@ -150,7 +152,9 @@ extension SystemTests {
                 #expect(try await stage.manager.cancel(job) == .told)
                 try await stage.drained()
                 #expect(!isAlive(process))
-                #expect(try await stage.records.attempts(of: job).map { $0["err"] } == ["Cancelled"])
+                let attempt = try await stage.records.attempts(of: job)[0]
+                #expect(attempt["err"] == "Cancelled")
+                #expect(attempt["msg"] == (name == "Listens" ? "half way" : nil))
                 #expect(worker.count(of: "Abandoned") == 0)
             }
         }

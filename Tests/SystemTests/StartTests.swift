@@ -34,6 +34,52 @@ extension SystemTests {
             #expect(started.log.split(separator: "\n").last?.hasPrefix("Error: ") == true)
         }
 
+        @Test("a wrong password is told once", arguments: programs)
+        func wrongPasswordOnce(program: (String, [String])) async throws {
+            let server = try await RedisServer.start(options: ["--requirepass", "right-secret"])
+            let started = try start(program, ["--redis", "redis://:wrong-secret@127.0.0.1:\(server.port)"])
+            #expect(try await started.exit() == .status(77))
+            #expect(started.count(of: "refused the password") == 1)
+        }
+
+        @Test("a worker with a watcher in it says once what it finds")
+        func preflightOnce() async throws {
+            let server = try await RedisServer.start()
+            let started = try start(("bg-worker", ["--demo", "--with-watcher"]), ["--redis", server.tcpURL])
+            try await started.logged("Working on")
+            try await started.logged("Watching")
+            #expect(started.count(of: "maxmemory-policy") == 1)
+        }
+
+        @Test("a file of settings counts, and one that is wrong is told of", arguments: programs)
+        func configuration(program: (String, [String])) async throws {
+            let server = try await RedisServer.start()
+            let path = server.directory + "/bg.yml"
+            let text = "redis: \(server.tcpURL)\nname: told\nworker:\n  queues: [x, y]\nwatcher:\n  queues: [x, y]\n"
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let started = try start(program, [], environment: ["BG_CONFIG": path])
+            try await started.logged(program.0 == "bg-worker" ? "Working on x, y" : "Watching x, y")
+            let shown = try await Program.run(program.0, program.1 + ["--config", path, "--print-config"])
+            #expect(shown.exit == .status(0) && shown.error == "")
+            #expect(
+                shown.lines.contains {
+                    $0.hasPrefix("queues ") && $0.contains("x,y")
+                        && $0.hasSuffix(path + ":\(program.0 == "bg-worker" ? 4 : 6)")
+                }
+            )
+            try "nmae: x".write(toFile: path, atomically: true, encoding: .utf8)
+            let wrong = try await Program.run(program.0, program.1 + ["--config", path])
+            #expect(wrong.exit == .status(64))
+            #expect(wrong.error == "Error: \(path):1: there is no setting nmae. Did you mean name?\n")
+        }
+
+        @Test("a file for TLS that is not there is a mistake of the command line", arguments: programs)
+        func missingFile(program: (String, [String])) async throws {
+            let started = try start(program, ["--redis", "rediss://127.0.0.1:1", "--tls-ca", "/nowhere/ca.pem"])
+            #expect(try await started.exit() == .status(64))
+            #expect(started.log.contains("--tls-ca /nowhere/ca.pem: there is no such file."))
+        }
+
         @Test("worker and watcher say that the password is missing", arguments: programs)
         func noPassword(program: (String, [String])) async throws {
             let server = try await RedisServer.start(options: ["--requirepass", "right-secret"])

@@ -41,12 +41,18 @@ struct HashFields {
     }
 
     /// Numbers lie in 0 … 2^53, as in the scripts; others stay where they are.
-    mutating func number(_ name: String) -> Double? {
-        guard let bytes = fields[name], let number = Double(String(decoding: bytes, as: UTF8.self)),
-            number >= 0, number <= 9_007_199_254_740_992
-        else { return nil }
-        fields[name] = nil
+    mutating func number(_ name: String) -> Double? { parsed(name, Self.number) }
+
+    static func number(_ text: String) -> Double? {
+        guard let number = Double(text), number >= 0, number <= 9_007_199_254_740_992 else { return nil }
         return number
+    }
+
+    /// The texts of those fields that are there.
+    func texts(_ names: [String]) -> [String: String] {
+        var texts: [String: String] = [:]
+        for name in names { texts[name] = fields[name].map { String(decoding: $0, as: UTF8.self) } }
+        return texts
     }
 
     mutating func int(_ name: String) -> Int? { number(name).map { Int($0) } }
@@ -55,6 +61,13 @@ struct HashFields {
 
     mutating func duration(_ name: String) -> Duration? {
         number(name).map { .microseconds(Int64(($0 * 1000).rounded())) }
+    }
+
+    /// What `parse` makes of a field. Where it makes nothing of it, the field stays where it is.
+    mutating func parsed<Value>(_ name: String, _ parse: (String) -> Value?) -> Value? {
+        guard let bytes = fields[name], let value = parse(String(decoding: bytes, as: UTF8.self)) else { return nil }
+        fields[name] = nil
+        return value
     }
 
     /// All that nobody took.

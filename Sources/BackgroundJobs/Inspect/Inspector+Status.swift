@@ -34,7 +34,14 @@ extension Inspector {
 
     private func knownQueues(_ clients: ConnectedClients) async throws(BackgroundError) -> [String] {
         let written = try await members(of: keys.queues, limit: Self.queueLimit).members
-        let known = Set(written).union(clients.workers.flatMap(\.queues))
+        // One that was paused under a wrong name is to be seen.
+        let paused: [String]
+        do throws(BackgroundError) {
+            paused = try await members(of: keys.paused, limit: Self.queueLimit).members
+        } catch  where error.isWrongType || error.code == .damaged {
+            paused = []
+        }
+        let known = Set(written + paused).union(clients.workers.flatMap(\.queues))
         return known.filter { (try? Names.checkQueue($0)) != nil }.sorted()
     }
 

@@ -23,6 +23,17 @@ extension Inspector {
         }
     }
 
+    /// Takes a job out that waits, and deletes it, as ``Manager/dequeue(_:)`` does; says why where it did not.
+    ///
+    /// - Parameter id: the job's ID.
+    /// - Throws: ``BackgroundError``: `invalidArgument` for an ID that is none.
+    package func dequeue(_ id: String) async throws(BackgroundError) -> Dequeued {
+        try Names.checkID(id)
+        return try await store.patiently(where: \.wasNotDone) { () async throws(BackgroundError) in
+            try await store.dequeue(id)
+        }
+    }
+
     /// Runs jobs once more: those that ended without success go to the ends of their queues as if they were new, and so do
     /// those that wait for their time.
     ///

@@ -41,9 +41,10 @@ extension Inspector {
     ///
     /// - Throws: ``BackgroundError``.
     public func workers() async throws(BackgroundError) -> [WorkerRecord] {
-        var workers = try await clients().workers
-        if let busy = try await busyCounts(Set(workers.flatMap(\.queues)).sorted()) {
-            for index in workers.indices { workers[index].busy = busy[workers[index].node] ?? 0 }
+        var workers = try await told(by: clients().workers)
+        if let runs = try await runs(on: Set(workers.flatMap(\.queues)).sorted()) {
+            let busy = Dictionary(grouping: runs, by: \.node)
+            for index in workers.indices { workers[index].busy = busy[workers[index].node]?.count ?? 0 }
         }
         return workers
     }
@@ -65,24 +66,36 @@ extension Inspector {
         )
     }
 
-    /// How many attempts each node runs; nil where there are too many to count.
-    private func busyCounts(_ queues: [String]) async throws(BackgroundError) -> [String: Int]? {
-        guard !queues.isEmpty else { return [:] }
+    /// What they tell of themselves is added.
+    private func told(by workers: [WorkerRecord]) async throws(BackgroundError) -> [WorkerRecord] {
+        var pipeline = Pipeline()
+        for worker in workers { pipeline.command(["HMGET", keys.node(worker.node)] + WorkerRecord.told) }
+        return zip(workers, try await read(pipeline)).map { worker, reply in
+            var worker = worker
+            worker.take(HashFields(WorkerRecord.told, reply.array ?? []))
+            return worker
+        }
+    }
+
+    /// The attempts that run on these queues; nil where there are too many to go through.
+    func runs(on queues: [String]) async throws(BackgroundError) -> [WorkerRun]? {
+        guard !queues.isEmpty else { return [] }
         var sizes = Pipeline()
         for queue in queues { sizes.command("SCARD", keys.processing(queue)) }
         let total = try await read(sizes).reduce(0) { $0 + ($1.int ?? 0) }
         guard total <= Self.countedAttempts else { return nil }
 
-        var nodes = Pipeline()
+        var found: [String] = []
         for queue in queues {
             guard let attempts = try await runningAttempts(queue) else { return nil }
-            for attempt in attempts { nodes.command("HGET", keys.attempt(attempt), "nod") }
+            found += attempts
         }
-        var counts: [String: Int] = [:]
-        for reply in try await read(nodes) {
-            if let node = reply.text { counts[node, default: 0] += 1 }
+        let fields = ["nod", "job", "que", "sta"]
+        var pipeline = Pipeline()
+        for attempt in found { pipeline.command(["HMGET", keys.attempt(attempt)] + fields) }
+        return zip(found, try await read(pipeline)).compactMap { attempt, reply in
+            WorkerRun(attempt, HashFields(fields, reply.array ?? []))
         }
-        return counts
     }
 
     private func runningAttempts(_ queue: String) async throws(BackgroundError) -> [String]? {

@@ -2,7 +2,7 @@ public import Foundation
 
 /// A job as it is in Redis.
 ///
-/// Read leniently: a field that is missing, or that holds no number where one belongs, is nil.
+/// Read leniently: a field that is missing, or that can't be read, is nil. Of the latter ``otherFields`` tells.
 public struct JobRecord: Sendable, Hashable, Encodable {
     /// The job's ID.
     public var id: String
@@ -68,6 +68,9 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         "dlv", "crm", "crw", "unq", "unu", "ori",
     ]
 
+    /// The options that the worker reads.
+    private static let options = ["ret", "bck", "rfr", "rqu", "tmo", "dlv"]
+
     init(id: String, _ fields: HashFields) {
         var fields = fields
         self.id = id
@@ -84,17 +87,21 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         firstCrashAt = fields.date("crt")
         end = fields.text("end")
         isCancelRequested = fields.text("cnl") == "1"
-        retries = fields.int("ret")
-        backoff = fields.text("bck")
-        retryFor = fields.duration("rfr")
-        retryQueue = fields.text("rqu")
-        timeLimit = fields.duration("tmo")
+        // Of the options those count that the worker can read.
+        var faults: [String] = []
+        let options = JobOptions(fields: fields.texts(Self.options), faults: &faults)
+        retries = fields.parsed("ret") { _ in options.retries }
+        backoff = fields.parsed("bck") { text in options.backoff.map { _ in text } }
+        retryFor = fields.parsed("rfr") { _ in options.retryFor }
+        retryQueue = fields.parsed("rqu") { _ in options.retryQueue }
+        timeLimit = fields.parsed("tmo") { _ in options.timeout }
         expiresAt = fields.date("exp")
-        delivery = fields.text("dlv")
-        crashRetries = fields.text("crm")
-        crashWindow = fields.duration("crw")
+        delivery = fields.parsed("dlv") { text in options.delivery.map { _ in text } }
+        // The scripts go by these two, and read any number.
+        crashRetries = fields.parsed("crm") { $0 == "all" ? $0 : HashFields.number($0).map { "\(Int($0))" } }
+        crashWindow = fields.parsed("crw") { HashFields.number($0).map { .milliseconds(Int64($0)) } }
         uniqueDigest = fields.text("unq")
-        uniqueUntil = fields.text("unu")
+        uniqueUntil = fields.parsed("unu") { $0 == Uniqueness.End.started.rawValue ? $0 : nil }
         origin = fields.text("ori")
         otherFields = fields.rest()
     }

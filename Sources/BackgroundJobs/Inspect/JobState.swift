@@ -23,6 +23,14 @@ public enum JobState: Sendable, Hashable {
     /// It is in none of the places that a job can be in, or nobody looked: lists of attempts don't.
     case unknown
 
+    /// Whether it is over with the job, unless somebody retries it.
+    package var isEnd: Bool {
+        switch self {
+        case .completed, .failed, .dead, .ended: true
+        case .ready, .handoff, .scheduled, .suspect, .running, .unknown: false
+        }
+    }
+
     /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `running`, `completed`, `failed`, `dead`, `ended`, `unknown`.
     public var name: String {
         switch self {

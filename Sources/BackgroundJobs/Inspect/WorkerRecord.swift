@@ -1,3 +1,5 @@
+public import Foundation
+
 /// A worker that is connected.
 public struct WorkerRecord: Sendable, Hashable, Encodable {
     /// The name of this run of the process: `<name>-<pid>-<digits>`.
@@ -19,6 +21,28 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
     public var idle: Duration
     /// How long its connection has been there.
     public var connectedFor: Duration
+    /// The name of its host (`host`). This and the following are nil where the worker does not tell, as older ones don't.
+    public var host: String?
+    /// The ID of its process on that host (`pid`).
+    public var processID: Int?
+    /// The version of this package that it was built with (`ver`).
+    public var version: String?
+    /// The memory that its process had in use when it last told, at most a heartbeat ago, bytes (`mem`).
+    public var memory: Int?
+    /// When it began (`beg`).
+    public var startedAt: Date?
+
+    /// The fields of its hash.
+    static let told = ["host", "pid", "ver", "mem", "beg"]
+
+    mutating func take(_ fields: HashFields) {
+        var fields = fields
+        host = fields.text("host")
+        processID = fields.int("pid")
+        version = fields.text("ver")
+        memory = fields.int("mem")
+        startedAt = fields.date("beg")
+    }
 
     init(_ worker: ConnectedWorker, age: Int) {
         node = worker.node
@@ -33,6 +57,7 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case node, name, clientID, fibers, isStalled, busy, queues, idleSeconds, connectedSeconds
+        case host, processID, version, memory, startedAt
     }
 
     /// Writes the record; lengths of time as seconds.
@@ -47,5 +72,10 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
         try container.encode(queues, forKey: .queues)
         try container.encode(idle.inSeconds, forKey: .idleSeconds)
         try container.encode(connectedFor.inSeconds, forKey: .connectedSeconds)
+        try container.encodeIfPresent(host, forKey: .host)
+        try container.encodeIfPresent(processID, forKey: .processID)
+        try container.encodeIfPresent(version, forKey: .version)
+        try container.encodeIfPresent(memory, forKey: .memory)
+        try container.encodeIfPresent(startedAt, forKey: .startedAt)
     }
 }

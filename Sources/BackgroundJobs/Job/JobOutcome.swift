@@ -60,7 +60,11 @@ public struct JobFailure: Sendable {
 public struct JobTimeout: Error, Sendable, Hashable, CustomStringConvertible {
     /// The time limit.
     public let limit: Duration
+    /// What a handler program had written to stderr by then.
+    package var lastWords = ""
 
     /// How long it was.
-    public var description: String { "it ran longer than its time limit of \(limit)" }
+    public var description: String {
+        "it ran longer than its time limit of \(limit)" + (lastWords.isEmpty ? "" : ": \(lastWords)")
+    }
 }

@@ -433,6 +433,15 @@ local function claim_from(queue)
     if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
 end
 
+-- A wait that was armed before a queue was paused may move an ID to `handoff`: it goes back to the head of `ready`. That
+-- wakes the next wait that is still armed, and none is armed anew.
+local function put_back(queue)
+    if not exists_as('list', key('handoff', queue), key('ready', queue)) then return end
+    local ids = redis.call('LRANGE', key('handoff', queue), 0, 127)
+    for i = #ids, 1, -1 do redis.call('LPUSH', key('ready', queue), ids[i]) end
+    if #ids > 0 then redis.call('LPOP', key('handoff', queue), #ids) end
+end
+
 if claims and #queues > 0 then
     local stopped, wrong = look('SMISMEMBER', prefix .. 'paused', unpack(queues))
     if not stopped then
@@ -442,6 +451,7 @@ if claims and #queues > 0 then
     for q, queue in ipairs(queues) do
         if stopped[q] == 1 then
             paused[#paused + 1] = queue
+            put_back(queue)
         elseif wanted > 0 then
             -- All that an ending would need too: what is begun while it can't be ended would be begun again for ever.
             local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))

@@ -24,6 +24,7 @@ package struct Keys: Sendable {
     package func awaited(_ job: String) -> String { "\(namespace):awaited:\(job)" }
     package func notes(_ listener: String) -> String { "\(namespace):notes:\(listener)" }
     package var awaited: String { "\(namespace):awaited" }
+    package func node(_ node: String) -> String { "\(namespace):node:\(node)" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

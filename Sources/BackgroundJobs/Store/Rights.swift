@@ -15,7 +15,7 @@ package struct Rights: Sendable {
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
                 ["BLPOP", keys.cancel(nobody), "0.001"],
-                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"],
+                ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
@@ -62,6 +62,11 @@ package struct Rights: Sendable {
             ["HSET", key.attempt, "err", "-"], ["HSET", key.job, "end", "-"], ["HSET", key.statistics, "bad", "0"],
             ["EXPIRE", key.statistics, "1"], ["ZADD", key.failed, "0", "-"], ["ZADD", key.dead, "0", "-"],
             ["LPUSH", key.ready, "-"], ["RPUSH", key.suspects, "-"], ["HGET", key.job, "unq"], ["GET", key.lock],
+            // What the end of a job means for others.
+            ["HDEL", key.job, "blk"], ["PERSIST", key.job], ["RPUSH", key.ready, "-"], ["SADD", key.processing, "-"],
+            ["ZADD", key.scheduled, "0", "-"], ["ZADD", key.ended, "0", "-"], ["EXISTS", key.attempt],
+            ["HMGET", key.batch, "tot"], ["HSET", key.batch, "tot", "0"], ["SMEMBERS", key.awaited],
+            ["RPUSH", key.notes, "-"],
         ]
     }
 }
@@ -69,7 +74,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics, lock: String
+        statistics, lock, batch, awaited, notes: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -85,12 +90,15 @@ private struct ProbedKeys {
         dead = keys.dead(name)
         statistics = keys.statistics(name)
         lock = keys.lock(name)
+        batch = keys.batch(name)
+        awaited = keys.awaited(name)
+        notes = keys.notes(name)
     }
 
     var delete: [String] {
         [
             "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
-            lock,
+            lock, batch, awaited, notes,
         ]
     }
 }

@@ -27,7 +27,6 @@ package struct Scripts: Sendable {
     package var exchange = Script(
         "exchange",
         Self.prelude,
-        Self.ties,
         Self.endings,
         PackageResources.handing_lua,
         PackageResources.exchange_lua
@@ -35,55 +34,31 @@ package struct Scripts: Sendable {
     package var adopt = Script(
         "adopt",
         Self.prelude,
-        Self.ties,
         Self.endings,
         PackageResources.handing_lua,
         PackageResources.adopt_lua
     )
     package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
-    package var reap = Script("reap", Self.prelude, Self.ties, Self.endings, PackageResources.reap_lua)
+    package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
     package var recover = Script("recover", Self.prelude, PackageResources.recover_lua)
-    package var enqueue = Script(
-        "enqueue",
-        Self.prelude,
-        Self.ties,
-        Self.endings,
-        Self.waiting,
-        PackageResources.enqueue_lua
-    )
-    package var dequeue = Script(
-        "dequeue",
-        Self.prelude,
-        Self.ties,
-        Self.endings,
-        Self.waiting,
-        PackageResources.dequeue_lua
-    )
-    package var cancel = Script(
-        "cancel",
-        Self.prelude,
-        Self.ties,
-        Self.endings,
-        Self.waiting,
-        PackageResources.cancel_lua
-    )
-    package var retry = Script("retry", Self.prelude, Self.ties, Self.endings, Self.waiting, PackageResources.retry_lua)
-    package var trim = Script("trim", Self.prelude, Self.ties, PackageResources.removal_lua, PackageResources.trim_lua)
-    package var delete = Script(
-        "delete",
-        Self.prelude,
-        Self.ties,
-        PackageResources.removal_lua,
-        PackageResources.delete_lua
-    )
+    package var enqueue = Script("enqueue", Self.prelude, Self.endings, Self.waiting, PackageResources.enqueue_lua)
+    package var together = Script("together", Self.prelude, Self.ties, PackageResources.together_lua)
+    package var dequeue = Script("dequeue", Self.prelude, Self.endings, Self.waiting, PackageResources.dequeue_lua)
+    package var cancel = Script("cancel", Self.prelude, Self.endings, Self.waiting, PackageResources.cancel_lua)
+    package var retry = Script("retry", Self.prelude, Self.endings, Self.waiting, PackageResources.retry_lua)
+    package var trim = Script("trim", Self.prelude, Self.removal, PackageResources.trim_lua)
+    package var delete = Script("delete", Self.prelude, Self.removal, PackageResources.delete_lua)
+    package var pause = Script("pause", Self.prelude, PackageResources.pause_lua)
+    package var clear = Script("clear", Self.prelude, Self.endings, Self.waiting, PackageResources.clear_lua)
+    package var move = Script("move", Self.prelude, Self.endings, Self.waiting, PackageResources.move_lua)
     package var await = Script("await", Self.prelude, PackageResources.await_lua)
     package var note = Script("note", Self.prelude, PackageResources.note_lua)
-    package var together = Script("together", Self.prelude, Self.ties, PackageResources.together_lua)
     package var rights = Script("rights", Self.prelude, PackageResources.rights_lua)
 
     private static let prelude = PackageResources.prelude_lua
     private static let ties = PackageResources.ties_lua
-    private static let endings = PackageResources.endings_lua
+    private static let endings = ties + [UInt8(ascii: "\n")] + PackageResources.endings_lua
+    private static let removal = ties + [UInt8(ascii: "\n")] + PackageResources.removal_lua
     private static let waiting = PackageResources.waiting_lua
 
     package init() {}

@@ -26,6 +26,16 @@ package protocol Store: Sendable {
     /// delete: removes members of a trimmed set, with what trimming them takes along; returns those that were there.
     func delete(_ members: [String], from set: TrimmedSet, of queue: String) async throws(BackgroundError) -> [String]
 
+    /// pause, resume: nothing is claimed from these queues any more, or again; returns those that were not so before.
+    func setPaused(_ isPaused: Bool, _ queues: [String]) async throws(BackgroundError) -> [String]
+
+    /// clear: deletes the jobs at the head of a list of a queue, at most `limit`.
+    func clear(_ place: WaitingPlace, of queue: String, limit: Int) async throws(BackgroundError) -> WaitingStep
+
+    /// move: takes the jobs at the head of a list of a queue to another queue, at most `limit`, in their order.
+    func move(_ place: WaitingPlace, from queue: String, to target: String, limit: Int)
+        async throws(BackgroundError) -> WaitingStep
+
     /// finish + claim: reports what ended and takes what there is room for.
     func exchange(_ finishes: [Finish], _ claim: Claim, as voucher: Voucher) async throws(BackgroundError) -> Exchange
 

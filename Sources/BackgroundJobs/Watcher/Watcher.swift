@@ -19,16 +19,30 @@ public final class Watcher: Service {
     private let node: Node
     private let logger: Logger
     private let stopSignal = StopSignal()
+    /// Whether a worker of this process says what is to be said of the Redis.
+    private let isBesideWorker: Bool
 
     /// Makes a watcher; nothing is connected before ``run()``.
     ///
     /// - Throws: ``BackgroundError`` for a URL, namespace or queue name that is not one.
-    public init(
+    public convenience init(
         _ options: WatcherOptions = WatcherOptions(),
         redis: RedisOptions = RedisOptions(),
         name: String? = nil,
         logger: Logger
     ) throws {
+        try self.init(options, redis: redis, name: name, isBesideWorker: false, logger: logger)
+    }
+
+    /// - Parameter isBesideWorker: whether a worker of this process looks at the same Redis and tells what it finds.
+    package init(
+        _ options: WatcherOptions,
+        redis: RedisOptions,
+        name: String?,
+        isBesideWorker: Bool,
+        logger: Logger
+    ) throws {
+        self.isBesideWorker = isBesideWorker
         for queue in options.queues ?? [] { try Names.checkQueue(queue) }
         _ = try redis.configuration(clientName: "")
         self.options = options
@@ -43,6 +57,8 @@ public final class Watcher: Service {
     /// - Throws: ``BackgroundError`` if this Redis can't be worked with, or its credentials are refused.
     public func run() async throws {
         try await withGracefulShutdownHandler {
+            var logger = logger
+            if isBesideWorker { logger.logLevel = max(logger.logLevel, .error) }
             let passed: Bool? = try await stopSignal.unlessStopped { [redis, options, logger] in
                 try await Preflight(redis, logger: logger).check(
                     Rights.watcher(Keys(namespace: redis.namespace)),

@@ -12,16 +12,15 @@ final class CommandConnection: Sendable {
 
     let store = Mutex<RedisStore?>(nil)
     private let node: Node
-    /// The first heartbeat, which makes the queues known.
-    private let beat: Pipeline
+    private let beats: Heartbeats
     private let logger: Logger
     private let attached = Mutex<(any WorkerLinkHost)?>(nil)
     /// Connections on which something was sent that may still arrive: all but the present one are ended before it adopts.
     private let formers = Mutex<[Former]>([])
 
-    init(node: Node, beat: Pipeline, logger: Logger) {
+    init(node: Node, beats: Heartbeats, logger: Logger) {
         self.node = node
-        self.beat = beat
+        self.beats = beats
         self.logger = logger
     }
 
@@ -39,11 +38,12 @@ final class CommandConnection: Sendable {
         let scripts = [store.scripts.exchange, store.scripts.recover, store.scripts.adopt, store.scripts.note]
         var opening = store.loading(scripts)
         opening.command("INFO", "server")
-        opening.append(contentsOf: beat)
+        opening.append(contentsOf: beats.queues)
         return session.send(opening).flatMap { [self] replies in
             do {
                 store.remember(scripts, try replies.prefix(scripts.count).map { try $0.get().text ?? "" })
                 let info = ServerInfo(try replies[scripts.count].get().text ?? "")
+                beats.learn(info["server_time_usec"])
                 return endFormers(info.runID, session).flatMap { self.adopt(info.runID, session, store, host) }
             } catch {
                 return session.eventLoop.makeFailedFuture(error)
@@ -87,6 +87,7 @@ final class CommandConnection: Sendable {
             }
             if let call { pipeline.append(contentsOf: call) }
         }
+        pipeline.append(contentsOf: beats.record)
         return session.send(pipeline).flatMapThrowing { [self] replies in
             var adopted = Adopted(verdicts: [:], granted: [])
             for (part, reply) in zip(parts, replies) {

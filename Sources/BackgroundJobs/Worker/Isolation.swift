@@ -17,6 +17,16 @@ package struct Conclusion: Sendable, Codable {
     }
 }
 
+/// A program that was stopped since its task was cancelled, and what it had said until then.
+package struct ProgramStopped: NamedFailure {
+    package let failureMessage: String
+    package var failureName: String { "Cancelled" }
+
+    package init(failureMessage: String) {
+        self.failureMessage = failureMessage
+    }
+}
+
 /// The process in which a job ran by itself is dead.
 package struct ProcessDied: Error, CustomStringConvertible {
     /// How it ended, in plain words.

@@ -180,7 +180,7 @@ struct JobRunner: Sendable {
         case .shutdown, .lost:
             Settlement(ending: .shutdown)
         case .timeout:
-            failure(of: attempt, JobTimeout(limit: attempt.options.timeout ?? .zero))
+            failure(of: attempt, Self.timeout(of: attempt, error))
         case nil:
             switch error {
             case let elsewhere as SettledElsewhere:
@@ -239,6 +239,14 @@ struct JobRunner: Sendable {
                 }
             }
         return Settlement(ending: ending, failure: failure)
+    }
+
+    private static func timeout(of attempt: Attempt, _ error: any Error) -> JobTimeout {
+        var timeout = JobTimeout(limit: attempt.options.timeout ?? .zero)
+        // The end of it, with room for the sentence before.
+        let words = (error as? ProgramStopped)?.failureMessage ?? ""
+        timeout.lastWords = String(decoding: words.utf8.suffix(FailureText.messageLimit - 128), as: UTF8.self)
+        return timeout
     }
 
     /// How long the next attempt waits; nil if there is none.

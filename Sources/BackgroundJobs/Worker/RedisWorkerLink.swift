@@ -35,8 +35,15 @@ package final class RedisWorkerLink: WorkerLink {
         func name(_ fibers: Int) -> String {
             ClientName.worker(redis.namespace, node: node, fibers: fibers, queues: queues)
         }
-        let beats = Heartbeats(keys: keys, queues: queues, name: name(fibers), stalledName: name(0))
-        let connection = CommandConnection(node: node, beat: beats.plain, logger: logger)
+        let beats = Heartbeats(
+            keys: keys,
+            node: node,
+            queues: queues,
+            name: name(fibers),
+            stalledName: name(0),
+            interval: heartbeat
+        )
+        let connection = CommandConnection(node: node, beats: beats, logger: logger)
         self.connection = connection
         let client = RedisClient(
             try redis.configuration(
@@ -217,36 +224,5 @@ package final class RedisWorkerLink: WorkerLink {
         await cancelNotes.close()
         await store.client.close()
         connection.detach()
-    }
-}
-
-/// What a worker sends every few seconds to show that it lives.
-private final class Heartbeats: Sendable {
-    /// Makes the queues known.
-    let plain: Pipeline
-    private let renaming: Pipeline
-    private let stalling: Pipeline
-    private let isStalled = Mutex(false)
-
-    init(keys: Keys, queues: [String], name: String, stalledName: String) {
-        var plain = Pipeline()
-        plain.command(["SADD", keys.queues] + queues)
-        self.plain = plain
-        var renaming = plain
-        renaming.command("CLIENT", "SETNAME", name)
-        self.renaming = renaming
-        var stalling = plain
-        stalling.command("CLIENT", "SETNAME", stalledName)
-        self.stalling = stalling
-    }
-
-    /// A worker that is stalled says each time that it has no fibers: a connection made anew bears the usual name.
-    func next(isStalled: Bool) -> Pipeline {
-        let was = self.isStalled.withLock { was in
-            defer { was = isStalled }
-            return was
-        }
-        if isStalled { return stalling }
-        return was ? renaming : plain
     }
 }

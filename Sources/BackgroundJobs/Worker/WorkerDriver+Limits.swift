@@ -7,9 +7,17 @@ final class Overdue: Sendable {
     let attempt: JobRunner.Attempt
     let task: RunningTask
     let milliseconds: Double
+    /// What the job threw when it was cancelled.
+    let error: any Error
     private let isTaken = Atomic(false)
 
-    init(_ attempt: JobRunner.Attempt, _ task: RunningTask, after milliseconds: Double) {
+    init(
+        _ attempt: JobRunner.Attempt,
+        _ task: RunningTask,
+        after milliseconds: Double,
+        _ error: any Error = CancellationError()
+    ) {
+        self.error = error
         self.attempt = attempt
         self.task = task
         self.milliseconds = milliseconds
@@ -88,7 +96,7 @@ extension WorkerDriver {
     func settleOverdue(in group: inout DiscardingTaskGroup) {
         for overdue in overdue.withLock({ Array($0.values) }) where overdue.take() {
             group.addTask { [self] in
-                let settlement = runner.settlement(of: overdue.attempt, CancellationError())
+                let settlement = runner.settlement(of: overdue.attempt, overdue.error)
                 overdue.task.conclude(settlement.ending)
                 hooks.add(1, ordering: .relaxed)
                 await runner.tell(overdue.attempt, of: settlement)
@@ -111,7 +119,7 @@ extension WorkerDriver {
 
     private func settleWithoutHooks(_ overdue: Overdue) {
         self.overdue.withLock { $0[overdue.id] = overdue }
-        ended(overdue, as: runner.settlement(of: overdue.attempt, CancellationError()).ending)
+        ended(overdue, as: runner.settlement(of: overdue.attempt, overdue.error).ending)
     }
 
     /// Once: with its hooks called or without.

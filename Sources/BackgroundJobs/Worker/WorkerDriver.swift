@@ -195,7 +195,9 @@ final class WorkerDriver: Sendable {
         let failure = WorkerMachine.CallFailure(error)
         machine.withLock { $0.failed(call.number, failure, now: .now) }
         // Of a connection that broke the connection tells itself.
-        let level: Logger.Level = error.isOfConnection ? .debug : .warning
+        // So does it where there is none at the moment.
+        let isOfConnection = error.isOfConnection || error.code == .unavailable && error.cause == nil
+        let level: Logger.Level = isOfConnection ? .debug : .warning
         notices.log("\(error.code)", error.message) { logger.log(level: level, "Redis did not take a call: \($0)") }
     }
 
@@ -245,7 +247,7 @@ final class WorkerDriver: Sendable {
                 return ended(job, after: took, as: .completed, with: performed.fields)
             }
             // Its hooks would run in a task that is cancelled.
-            if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took)) }
+            if task.cancellation == .timeout { return settle(Overdue(attempt, task, after: took, error)) }
             let settlement = runner.settlement(of: attempt, error)
             task.conclude(settlement.ending)
             await runner.tell(attempt, of: settlement)

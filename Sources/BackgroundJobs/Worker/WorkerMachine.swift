@@ -324,7 +324,8 @@ package struct WorkerMachine: Sendable {
         if polls {
             nextPoll = now + .milliseconds(200)
         } else if !paused.isEmpty {
-            nextPoll = now + .seconds(1)
+            // Nobody tells of a queue that goes on: it is to be noticed within a second.
+            nextPoll = now + .milliseconds(500)
         } else if waits.values.contains(where: { if case .refused = $0 { true } else { false } }) {
             nextPoll = now + .milliseconds(500)
         } else {

@@ -10,6 +10,9 @@ struct ConnectionOptions: ParsableArguments {
     @OptionGroup
     var log: LogOptions
 
+    @OptionGroup
+    var config: ConfigOptions
+
     /// What fails is thrown and said once; the connection's own lines are for those who ask for them.
     var logger: Logger { log.logger(label: "bg-cli", standard: .critical) }
 

@@ -6,13 +6,13 @@ enum JobText {
     private typealias Line = (name: String, value: String?)
 
     static func text(_ history: JobHistory) -> String {
-        block("job \(history.job.id)", lines(history.job), others: history.job.otherFields)
+        block(history.job)
             + history.attempts.map { "\n" + text($0) }.joined()
     }
 
     /// An attempt, and its job where that is there.
     static func text(_ attempt: AttemptRecord, of job: JobRecord?) -> String {
-        text(attempt) + (job.map { "\n" + block("job \($0.id)", lines($0), others: $0.otherFields) } ?? "")
+        text(attempt) + (job.map { "\n" + block($0) } ?? "")
     }
 
     private static func text(_ attempt: AttemptRecord) -> String {
@@ -31,7 +31,7 @@ enum JobText {
 
     private static func lines(_ job: JobRecord) -> [Line] {
         [
-            ("state", state(job.state) + (job.isCancelRequested ? ", to be cancelled" : "")),
+            ("state", state(job.state) + (job.isCancelRequested && !job.state.isEnd ? ", to be cancelled" : "")),
             ("queue", job.queue),
             ("class", job.className),
             ("arguments", job.arguments?.description),
@@ -61,7 +61,7 @@ enum JobText {
             ("ended", attempt.endedAt.map(Timestamp.text)),
             ("took", attempt.processingTime?.readable),
             ("result", attempt.isCompleted ? "completed" : attempt.error),
-            ("message", attempt.message?.description),
+            ("message", message(attempt)),
             ("output", attempt.output?.description),
             ("progress", progress(attempt)),
             ("notes", attempt.notes?.description),
@@ -95,18 +95,44 @@ enum JobText {
         Delivery.allCases.first { $0.code == code }?.rawValue ?? code
     }
 
-    /// What can't be read counts as absent in the worker, and is shown as it is.
     private static func backoff(_ text: String) -> String {
         switch Backoff(text: text) {
         case .fixed(let delay): "fixed, \(time(delay))"
         case .linear(let delay): "linear, \(time(delay)) more each time"
-        case .list(let delays): delays.map(time).joined(separator: ", ")
+        case .list(let delays): (["list"] + delays.map(time)).joined(separator: ", ")
         case .exponential, .custom, nil: text
         }
     }
 
     private static func unique(_ job: JobRecord) -> String? {
         job.uniqueDigest.map { $0 + (job.uniqueUntil == Uniqueness.End.started.rawValue ? ", until it starts" : "") }
+    }
+
+    private static func block(_ job: JobRecord) -> String {
+        let others = job.otherFields.map { name, value -> (String, FieldValue) in
+            guard let instead = unreadable[name] else { return (name, value) }
+            return (name, FieldValue(Array("\(value.description) (can't be read; in force: \(instead))".utf8)))
+        }
+        return block("job \(job.id)", lines(job), others: Dictionary(uniqueKeysWithValues: others))
+    }
+
+    /// What counts where a field of the protocol holds something that is none.
+    private static let unreadable: [String: String] = [
+        "qat": "none", "pat": "none", "att": "0", "ers": "0", "crs": "0", "crt": "none",
+        "ret": "as the class says, else \(JobOptions.defaultRetries)", "bck": "as the class says, else exponential",
+        "rfr": "as the class says, else no limit", "rqu": "as the class says, else its queue",
+        "tmo": "as the class says, else no limit", "exp": "never",
+        "dlv": "as the class or the worker's --mode says", "crm": "as the class says, else 3",
+        "crw": "as the class says, else 72h", "unu": "the lock is held until it has ended",
+    ]
+
+    /// The message of an attempt, with times for people.
+    static func message(_ attempt: AttemptRecord) -> String? {
+        let text = attempt.message?.description
+        guard attempt.error == "Expired", let late = text?.wholeMatch(of: /([0-9]{1,15}) ms too late/),
+            let milliseconds = Int64(late.1)
+        else { return text }
+        return "\(Duration.milliseconds(milliseconds).readable) too late"
     }
 
     private static func block(_ heading: String, _ lines: [Line], others: [String: FieldValue]) -> String {

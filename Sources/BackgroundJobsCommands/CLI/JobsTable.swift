@@ -31,7 +31,7 @@ enum JobsTable {
         )
         for entry in entries {
             let attempt = entry.attempt
-            let message = attempt?.message?.description ?? ""
+            let message = attempt.flatMap(JobText.message) ?? ""
             table.add([
                 entry.id ?? "", attempt?.queue ?? "", entry.job?.className ?? "",
                 attempt?.number.map { "\($0)" } ?? "", attempt?.startedAt.map(Timestamp.text) ?? "",
@@ -56,7 +56,7 @@ enum JobsTable {
             table.add(
                 [entry.time.map(Timestamp.text) ?? ""] + ids + [
                     (isOfJobs ? entry.job?.queue : entry.attempt?.queue) ?? "", entry.job?.className ?? "",
-                    entry.attempt?.error ?? "", shortened(entry.attempt?.message?.description ?? ""),
+                    entry.attempt?.error ?? "", shortened(entry.attempt.flatMap(JobText.message) ?? ""),
                 ]
             )
         }

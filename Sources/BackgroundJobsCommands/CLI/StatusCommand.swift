@@ -32,7 +32,8 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: """
             workers: live workers that serve the queue. fibers: how many jobs they can run at a time. jps: attempts that \
             completed within the last second. ready: jobs to be run now. scheduled: jobs to be run later. processing, \
-            completed, failed: attempts on record.
+            completed, failed: attempts on record. suspects: jobs whose workers vanished twice. dead: jobs whose attempts \
+            are used up.
 
             Examples:
               bg-cli status -q high,low
@@ -70,7 +71,8 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let names = queues?.split(separator: ",").map(String.init)
+        var seen: Set<String> = []
+        let names = queues?.split(separator: ",").map(String.init).filter { seen.insert($0).inserted }
         guard let watch else {
             return try await connection.withInspector { try await show($0.status(queues: names)) }
         }
@@ -109,7 +111,11 @@ struct StatusCommand: AsyncParsableCommand {
         }
         if status.queues.isEmpty { note("There are no queues here yet.") }
         for queue in status.queues {
-            if queue.isPaused { note("The queue \(queue.name) is paused.") }
+            if queue.isPaused, queue.ready > 0 {
+                note("The queue \(queue.name) is paused: bg-cli queue resume \(queue.name)")
+            } else if queue.ready > 0, queue.workers == 0 {
+                note("No worker serves the queue \(queue.name), and jobs are ready there.")
+            }
             for problem in queue.problems { note(problem) }
         }
         if status.watchers == 0 {

@@ -16,6 +16,7 @@ struct Steering {
         for (id, verdict) in zip(selection.ids, verdicts) {
             try StandardStream.output.write("\(id) \(Self.word(verdict))\n")
             if case .damaged(let sentence) = verdict { note(sentence) }
+            if verdict == .missing { try await tellOtherKind(id, "retry") }
         }
         return verdicts.allSatisfy { [.queued, .waiting, .running].contains($0) }
     }
@@ -29,8 +30,18 @@ struct Steering {
         let verdicts = try await inspector.delete(selection.ids, from: list, queue: selection.queue)
         for (id, verdict) in zip(selection.ids, verdicts) {
             try StandardStream.output.write("\(id) \(verdict.rawValue)\n")
+            if verdict == .missing { try await tellOtherKind(id, "delete") }
         }
         return verdicts.allSatisfy { $0 == .deleted }
+    }
+
+    /// Jobs and attempts have IDs of the same kind: says so where one was taken for the other.
+    private func tellOtherKind(_ id: String, _ verb: String) async throws {
+        if list == .failed, try await inspector.job(id, attempts: 1) != nil {
+            note("\(id) is the ID of a job, not of an attempt: bg-cli \(verb == "retry" ? "" : "dead ")\(verb) \(id)")
+        } else if list == .dead, try await inspector.attempt(id) != nil {
+            note("\(id) is the ID of an attempt, not of a job: bg-cli failed \(verb) \(id)")
+        }
     }
 
     private func retryAll() async throws -> Bool {
@@ -56,25 +67,10 @@ struct Steering {
     private func inSteps(
         _ outcome: String,
         _ unit: String,
-        _ run: (String, JobFilter, (BulkProgress) -> Void) async throws -> BulkProgress
+        _ run: @escaping (String, JobFilter, (BulkProgress) -> Void) async throws -> BulkProgress
     ) async throws -> BulkProgress {
-        var bar: ProgressBar?
-        var last: BulkProgress?
-        defer { bar?.end() }
-        do {
-            let result = try await run(selection.queue ?? "", selection.filter.filter) { progress in
-                if bar == nil { bar = ProgressBar(total: progress.total, unit: unit) }
-                if progress.seen < progress.total { bar?.show(done: progress.seen, count: progress.done) }
-                last = progress
-            }
-            bar?.end()
-            bar = nil
-            try StandardStream.output.write("\(result.done) \(outcome)\n")
-            return result
-        } catch {
-            let failure = CommandFailure(error)
-            guard let last, let message = failure.message else { throw failure }
-            throw CommandFailure(code: failure.code, message: "\(message) It stopped; \(last.done) \(outcome).")
+        try await ProgressReport.inSteps(unit: unit, outcome: outcome) { progress in
+            try await run(selection.queue ?? "", selection.filter.filter, progress)
         }
     }
 

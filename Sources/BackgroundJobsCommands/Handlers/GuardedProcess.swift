@@ -1,3 +1,4 @@
+internal import BackgroundJobs
 @preconcurrency import Glibc
 internal import Subprocess
 internal import Synchronization
@@ -28,8 +29,8 @@ struct GuardedProcess: Sendable {
     /// Runs a program to its end.
     ///
     /// - Returns: how it ended, and the end of what it wrote to stderr.
-    /// - Throws: `SubprocessError` if it could not be run, `CancellationError` if the task was cancelled, whatever the
-    ///   program made of the signal.
+    /// - Throws: `SubprocessError` if it could not be run. `CancellationError` if the task was cancelled, whatever the program
+    ///   made of the signal, or ``ProgramStopped`` if it had written to stderr by then.
     func run(
         _ program: String,
         arguments: [String] = [],
@@ -59,8 +60,10 @@ struct GuardedProcess: Sendable {
             room.leave()
             return try await attend(execution, input)
         }
+        let message = outcome.closureResult.message
+        if Task.isCancelled, !message.isEmpty { throw ProgramStopped(failureMessage: message) }
         try Task.checkCancellation()
-        return (outcome.terminationStatus, outcome.closureResult.message)
+        return (outcome.terminationStatus, message)
     }
 
     /// Stays with a program until it has ended, and returns the end of its stderr.

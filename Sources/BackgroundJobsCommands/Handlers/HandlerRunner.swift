@@ -25,7 +25,8 @@ package struct HandlerRunner: Sendable {
 
     /// Runs one attempt, and returns when it has succeeded: exit code 0.
     ///
-    /// - Throws: ``HandlerFailure``, or `CancellationError` if the task was cancelled, whatever the program made of the signal.
+    /// - Throws: ``HandlerFailure``; or, if the task was cancelled, whatever the program made of the signal, `CancellationError`,
+    ///   or ``ProgramStopped`` with what it had written to stderr by then.
     package func run(_ call: HandlerCall) async throws {
         let program = try directory.program(for: call.className)
         let (status, message) = try await execute(program, call)

@@ -74,17 +74,35 @@ extension ParsableCommand {
     /// - Parameter arguments: the arguments without the program's name; nil: those of the process.
     public static func runAndExit(_ arguments: [String]? = nil) async -> Never {
         StandardStream.reserve()
+        let given = arguments ?? Array(CommandLine.arguments.dropFirst())
         do {
-            var command = try parseAsRoot(arguments)
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
+            guard let settings = try settings(given) else {
+                try await execute(given)
+                Foundation.exit(0)
             }
+            try await Settings.$current.withValue(settings) { try await execute(settings.arguments) }
         } catch {
             exitProgram(for: error)
         }
         Foundation.exit(0)
+    }
+
+    /// Nil where the command has none, or where somebody only wants to know what there is.
+    private static func settings(_ arguments: [String]) throws -> Settings? {
+        guard let command = Self.self as? any ConfiguredCommand.Type, command.takesSettings(arguments),
+            !arguments.contains(where: { ["--help", "-h", "--version", "--help-hidden"].contains($0) })
+        else { return nil }
+        let environment = ProcessInfo.processInfo.environment
+        return try Settings(arguments, for: command.settingsReader, environment: environment)
+    }
+
+    private static func execute(_ arguments: [String]) async throws {
+        var command = try parseAsRoot(arguments)
+        if var asynchronous = command as? any AsyncParsableCommand {
+            try await asynchronous.run()
+        } else {
+            try command.run()
+        }
     }
 
     private static func exitProgram(for error: any Error) -> Never {

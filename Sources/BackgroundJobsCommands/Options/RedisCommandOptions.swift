@@ -10,8 +10,8 @@ struct RedisCommandOptions: ParsableArguments {
             "Where Redis is.",
             discussion: """
                 redis://[user[:password]@]host[:port][/database], rediss://… for TLS, or unix:///path/to.sock[?db=n]. \
-                Without it REDIS_URL counts, then redis://127.0.0.1:6379/0. A password belongs in REDIS_URL: everybody on \
-                the machine can read a command line.
+                Without it BG_REDIS or REDIS_URL counts, then redis://127.0.0.1:6379/0. A password belongs there, or into a \
+                file (--config): everybody on the machine can read a command line.
                 """,
             valueName: "url"
         )
@@ -69,6 +69,11 @@ struct RedisCommandOptions: ParsableArguments {
             throw ValidationError("--tls-cert and --tls-key go together: give both or neither.")
         }
         try checkEncryption(redisOptions().url)
+        for (name, file) in [("ca", tlsCA), ("cert", tlsCertificate), ("key", tlsKey)] {
+            guard let file, !FileManager.default.isReadableFile(atPath: file) else { continue }
+            let reason = FileManager.default.fileExists(atPath: file) ? "it can't be read" : "there is no such file"
+            throw ValidationError("--tls-\(name) \(file): \(reason).")
+        }
         guard (.milliseconds(10) ... .seconds(3600)).contains(connectTimeout.duration) else {
             throw ValidationError("--connect-timeout lies between 10ms and 1h.")
         }
@@ -88,11 +93,5 @@ struct RedisCommandOptions: ParsableArguments {
         options.tlsKeyFile = tlsKey
         options.connectTimeout = connectTimeout.duration
         return options
-    }
-}
-
-extension [String: String] {
-    fileprivate func nonEmpty(_ name: String) -> String? {
-        self[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 }

@@ -13,6 +13,7 @@ final class StandardStream: Sendable {
         var isReadersWish: Bool { reason == EPIPE }
     }
 
+    static let input = StandardStream(descriptor: 0)
     static let output = StandardStream(descriptor: 1)
     static let error = StandardStream(descriptor: 2)
 

@@ -3,7 +3,9 @@ import BackgroundJobs
 import Foundation
 
 /// The command line of a watcher program.
-struct WatcherCommand: AsyncParsableCommand {
+struct WatcherCommand: AsyncParsableCommand, ConfiguredCommand {
+    static let settingsReader = SettingsReader.watcher
+
     static let configuration = CommandConfiguration(
         commandName: "bg-watcher",
         abstract: "Promotes scheduled jobs, and runs the jobs of dead workers again.",
@@ -13,7 +15,9 @@ struct WatcherCommand: AsyncParsableCommand {
               bg-watcher --interval 1s
 
             Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds. What is kept is an age and a number a queue, as \
-            24h,100000, where either may be all or 0; of several watchers the strictest wins. Exit status: 0 stopped, 64 \
+            24h,100000, where either may be all or 0; of several watchers the strictest wins. Every option may \
+            also be given in the environment (BG_INTERVAL for --interval; BG_WATCHER_QUEUES for --queues) or in a YAML file \
+            (--config); --print-config shows what counts. Exit status: 0 stopped, 64 \
             usage, 69 no suitable Redis, 77 not permitted.
             """,
         version: ProgramVersion.current
@@ -21,6 +25,8 @@ struct WatcherCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Redis") var redis: RedisCommandOptions
     @OptionGroup(title: "Log") var log: LogOptions
+    @OptionGroup(title: "Configuration") var config: ConfigOptions
+    @OptionGroup(title: "Configuration") var printConfig: PrintConfigOptions
 
     @Option(
         help: ArgumentHelp(
@@ -97,7 +103,7 @@ struct WatcherCommand: AsyncParsableCommand {
     )
     var keepDead = RetentionArgument(Retention(age: .seconds(180 * 86_400), count: 10_000))
 
-    @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
+    @Flag(inversion: .prefixedNo, help: "Work although this Redis may evict jobs when its memory is full.")
     var allowEviction = false
 
     mutating func validate() throws {
@@ -138,6 +144,7 @@ struct WatcherCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        if try printConfig.show() { return }
         let watcher = try Watcher(
             options(),
             redis: redis.redisOptions(),

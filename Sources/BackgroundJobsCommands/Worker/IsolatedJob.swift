@@ -53,19 +53,12 @@ struct IsolatedJob: Sendable {
             metadata: ["job": "\(job.id)", "class": "\(job.className ?? "")"]
         )
         let input = try JSONEncoder().encode(Input(job: job, node: node))
-        let outcome = try await Guardian.with(logger: logger) { guardian in
-            let marker = guardian.marker.split(separator: "=", maxSplits: 1).map(String.init)
-            return try await GuardedProcess(guardian: guardian, killAfter: killAfter).run(
-                "/proc/self/exe",
-                arguments: arguments,
-                environment: .inherit.updating([
-                    Environment.Key(stringLiteral: Self.resultVariable): path,
-                    Environment.Key(stringLiteral: marker[0]): marker[1],
-                    // The end of what it writes is kept: that is to be why it trapped, and not where.
-                    "SWIFT_BACKTRACE": "enable=no",
-                ]),
-                input: [UInt8](input)
-            )
+        let outcome: GuardedProcess.Outcome
+        do {
+            outcome = try await inProcess(path, input)
+        } catch let stopped as ProgramStopped {
+            FileHandle.standardError.write(Data(stopped.failureMessage.utf8))
+            throw CancellationError()
         }
         // What its logger wrote.
         FileHandle.standardError.write(Data(outcome.message.utf8))
@@ -79,6 +72,23 @@ struct IsolatedJob: Sendable {
             throw ProcessDied(description: Self.words(status, outcome.message))
         case let status:
             throw HandlerFailure(name: "Spawn Failed", message: Self.words(status, outcome.message))
+        }
+    }
+
+    private func inProcess(_ path: String, _ input: Data) async throws -> GuardedProcess.Outcome {
+        try await Guardian.with(logger: logger) { guardian in
+            let marker = guardian.marker.split(separator: "=", maxSplits: 1).map(String.init)
+            return try await GuardedProcess(guardian: guardian, killAfter: killAfter).run(
+                "/proc/self/exe",
+                arguments: arguments,
+                environment: .inherit.updating([
+                    Environment.Key(stringLiteral: Self.resultVariable): path,
+                    Environment.Key(stringLiteral: marker[0]): marker[1],
+                    // The end of what it writes is kept: that is to be why it trapped, and not where.
+                    "SWIFT_BACKTRACE": "enable=no",
+                ]),
+                input: [UInt8](input)
+            )
         }
     }
 

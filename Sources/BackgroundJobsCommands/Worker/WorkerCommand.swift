@@ -4,7 +4,9 @@ import Foundation
 import Logging
 
 /// The command line of a worker program.
-struct WorkerCommand: AsyncParsableCommand {
+struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
+    static let settingsReader = SettingsReader.worker
+
     /// The jobs of the program that was started; a command's own properties all come from the command line.
     @TaskLocal static var jobs = JobRegistry()
 
@@ -19,7 +21,8 @@ struct WorkerCommand: AsyncParsableCommand {
               bg-worker --queues high,low --handlers ./handlers
               bg-worker --queues high:5,low:1 --demo
 
-            Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds.
+            Times are 500ms, 5s, 5m, 2h, 1d, or a number of seconds. Every option may also be given in the environment \
+            (BG_FIBERS for --fibers) or in a YAML file (--config); --print-config shows what counts.
 
             SIGTERM or Ctrl-C: claims no more, waits for the running jobs (--timeout), cancels them, and gives back what \
             has not ended by then (--kill-after). A second one does the last two steps at once. SIGTSTP: claims no more \
@@ -31,6 +34,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Redis") var redis: RedisCommandOptions
     @OptionGroup(title: "Log") var log: LogOptions
+    @OptionGroup(title: "Configuration") var config: ConfigOptions
+    @OptionGroup(title: "Configuration") var printConfig: PrintConfigOptions
 
     @Option(name: .shortAndLong, help: "Queues: high,low in strict order, or high:5,low:1 by weight.")
     var queues = "default"
@@ -86,13 +91,16 @@ struct WorkerCommand: AsyncParsableCommand {
     )
     var mode: Delivery?
 
-    @Flag(help: "Run a watcher in this process as well.")
+    @Flag(inversion: .prefixedNo, help: "Run a watcher in this process as well.")
     var withWatcher = false
 
-    @Flag(help: "Exit when the queues are empty and all is done; what is scheduled for later does not count.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Exit when the queues are empty and all is done; what is scheduled for later does not count."
+    )
     var drain = false
 
-    @Flag(help: "Work although this Redis may evict jobs when its memory is full.")
+    @Flag(inversion: .prefixedNo, help: "Work although this Redis may evict jobs when its memory is full.")
     var allowEviction = false
 
     @Option(
@@ -103,7 +111,7 @@ struct WorkerCommand: AsyncParsableCommand {
     )
     var handlers: String?
 
-    @Flag(help: "Run the demo jobs: Noop, Nap {\"sleep\":1}, Echo, Fail {\"message\":\"…\"}.")
+    @Flag(inversion: .prefixedNo, help: "Run the demo jobs: Noop, Nap {\"sleep\":1}, Echo, Fail {\"message\":\"…\"}.")
     var demo = false
 
     mutating func validate() throws {

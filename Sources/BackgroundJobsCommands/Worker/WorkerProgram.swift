@@ -32,6 +32,7 @@ public enum WorkerProgram {
 
 extension WorkerCommand {
     mutating func run() async throws {
+        if try printConfig.show() { return }
         var jobs = Self.jobs
         let options = try options()
         let redis = redis.redisOptions()
@@ -113,6 +114,7 @@ extension WorkerCommand {
                 ),
                 redis: redis,
                 name: options.name,
+                isBesideWorker: true,
                 logger: logger
             ) : nil
         let signals = ProcessSignals()

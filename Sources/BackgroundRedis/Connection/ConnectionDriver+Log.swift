@@ -27,7 +27,8 @@ extension ConnectionDriver {
 
     func reportDrop(_ error: RedisError, wasOpen: Bool, isEnd: Bool) {
         if isEnd, error.code == .closed { return logger.debug("Closed the connection to Redis") }
-        if isEnd { return logger.error("Cannot use Redis", metadata: [LogKey.error: "\(error)"]) }
+        // Whoever waits for the connection is thrown the error, and tells.
+        if isEnd { return logger.debug("Cannot use Redis", metadata: [LogKey.error: "\(error)"]) }
         report(wasOpen ? "Lost the connection to Redis" : "Cannot connect to Redis", error)
     }
 

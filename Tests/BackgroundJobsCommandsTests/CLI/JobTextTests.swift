@@ -61,16 +61,26 @@ import Testing
         ("ret", "0", "retries       0"), ("bck", "exponential", "backoff       exponential"),
         ("bck", "fixed:5000", "backoff       fixed, 5s"),
         ("bck", "linear:500", "backoff       linear, 500ms more each time"),
-        ("bck", "list:1000,60000", "backoff       1s, 1m"), ("bck", "never", "backoff       never"),
+        ("bck", "list:1000,60000", "backoff       list, 1s, 1m"),
+        ("bck", "never", "(bck)         never (can't be read; in force: as the class says, else exponential)"),
         ("rfr", "3600000", "retried for   1h"), ("rqu", "slow", "retry queue   slow"),
         ("tmo", "30000", "time limit    30s"),
         ("exp", "1545907090000", "expires       2018-12-27T10:38:10.000Z"),
         ("dlv", "amo", "delivery      at-most-once"),
-        ("dlv", "alo", "delivery      at-least-once"), ("dlv", "?", "delivery      ?"),
+        ("dlv", "alo", "delivery      at-least-once"),
+        (
+            "dlv", "at-most-once",
+            "(dlv)         at-most-once (can't be read; in force: as the class or the worker's --mode says)"
+        ),
+        ("tmo", "300.7", "(tmo)         300.7 (can't be read; in force: as the class says, else no limit)"),
+        ("ret", "1.5", "(ret)         1.5 (can't be read; in force: as the class says, else 25)"),
+        ("unu", "begun", "(unu)         begun (can't be read; in force: the lock is held until it has ended)"),
+        ("crm", "1.5", "crash retries 1"),
         ("crm", "all", "crash retries all"),
         ("crw", "0", "crash window  for ever"), ("crw", "259200000", "crash window  3d"),
         ("unq", "0a1b", "unique        0a1b"),
-        ("ori", "j0", "copy of       j0"), ("ret", "many", "(ret)         many"),
+        ("ori", "j0", "copy of       j0"),
+        ("ret", "many", "(ret)         many (can't be read; in force: as the class says, else 25)"),
         ("cnl", "1", "state         unknown, to be cancelled"),
     ])
     func showsOptionsInWords(field: String, value: String, line: String) {
@@ -83,6 +93,20 @@ import Testing
         let job = JobRecord(id: "j", fields(["que": "q", "unq": "0a1b", "unu": "started"]))
         let text = JobText.text(JobHistory(job: job, attempts: [], hasEarlierAttempts: false))
         #expect(text.hasSuffix("  unique        0a1b, until it starts\n"))
+    }
+
+    @Test func whatHasEndedIsNotToBeCancelled() {
+        var job = JobRecord(id: "j", fields(["que": "q", "cnl": "1"]))
+        job.state = .ended(how: "Cancelled")
+        let text = JobText.text(JobHistory(job: job, attempts: [], hasEarlierAttempts: false))
+        #expect(text.contains("state         ended, Cancelled\n"))
+    }
+
+    @Test func saysHowMuchTooLate() {
+        let attempt = AttemptRecord(id: "a", fields(["err": "Expired", "msg": "3723004 ms too late"]))
+        #expect(JobText.message(attempt) == "1h 2m too late")
+        let other = AttemptRecord(id: "a", fields(["err": "E", "msg": "3723004 ms too late"]))
+        #expect(JobText.message(other) == "3723004 ms too late")
     }
 
     @Test func jsonIsJSONAndHarmless() throws {

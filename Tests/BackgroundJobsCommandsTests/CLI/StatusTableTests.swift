@@ -21,8 +21,8 @@ import Testing
         #expect(
             StatusTable.text([queue("high")]) == """
                 high
-                workers fibers  jps ready scheduled processing  completed failed
-                      4     40  812     0         3         12     500000      7
+                workers fibers  jps ready scheduled processing  completed failed suspects dead
+                      4     40  812     0         3         12     500000      7        0    0
 
                 """
         )
@@ -39,8 +39,8 @@ import Testing
         #expect(
             StatusTable.text([queue("high", completed: 123_456_789_012, ready: 1_234_567)]) == """
                 high
-                workers fibers  jps ready scheduled processing  completed failed
-                      4     40  812 1234567         3         12 123456789012      7
+                workers fibers  jps ready scheduled processing  completed failed suspects dead
+                      4     40  812 1234567         3         12 123456789012      7        0    0
 
                 """
         )

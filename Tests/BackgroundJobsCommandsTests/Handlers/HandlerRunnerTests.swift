@@ -1,3 +1,4 @@
+import BackgroundJobs
 import Foundation
 import Testing
 
@@ -116,6 +117,23 @@ extension Handlers {
             let grandchild = try await cancelled(folder, killAfter: .seconds(60))
             #expect(folder.note("end") == "tidied")
             try await hasEnded(grandchild)
+        }
+
+        @Test func whatACancelledProgramHasSaidIsKept() async throws {
+            let folder = try ProgramFolder()
+            let script = "#!/bin/sh\necho half way >&2\necho $$ > $(dirname $0)/up\nexec sleep 300\n"
+            try folder.file("Nap", script)
+            try await withRunner(folder) { runner, _ in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        let stopped = await #expect(throws: ProgramStopped.self) { try await runner.run(call("Nap")) }
+                        #expect(stopped?.failureMessage == "half way")
+                    }
+                    _ = try await eventually { folder.note("up") }
+                    group.cancelAll()
+                    try await group.waitForAll()
+                }
+            }
         }
 
         @Test func cancellationEndsAProgramThatDoesNotListen() async throws {

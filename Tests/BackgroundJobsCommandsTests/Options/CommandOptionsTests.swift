@@ -29,17 +29,19 @@ import Testing
     }
 
     @Test func takesTheFilesOfTLS() throws {
-        let options = try options(["-r", "rediss://h", "--tls-ca", "ca", "--tls-cert", "cert", "--tls-key", "key"])
-        #expect(options.tlsCAFile == "ca")
-        #expect(options.tlsCertificateFile == "cert")
-        #expect(options.tlsKeyFile == "key")
-        #expect(throws: (any Error).self) { try self.options(["-r", "rediss://h", "--tls-cert", "cert"]) }
+        let files = ["--tls-ca", "/dev/null", "--tls-cert", "/dev/./null", "--tls-key", "/dev/../dev/null"]
+        let options = try options(["-r", "rediss://h"] + files)
+        #expect(options.tlsCAFile == "/dev/null")
+        #expect(options.tlsCertificateFile == "/dev/./null")
+        #expect(options.tlsKeyFile == "/dev/../dev/null")
+        #expect(throws: (any Error).self) { try self.options(["-r", "rediss://h", "--tls-cert", "/dev/null"]) }
+        #expect(throws: (any Error).self) { try self.options(["-r", "rediss://h", "--tls-ca", "/nowhere/ca.pem"]) }
     }
 
     @Test func filesOfTLSDontGoWithAnUnencryptedConnection() throws {
-        #expect(throws: (any Error).self) { try self.options(["-r", "redis://h", "--tls-ca", "ca"]) }
-        #expect(throws: (any Error).self) { try self.options(["-r", "unix:///s", "--tls-ca", "ca"]) }
-        #expect(try options(["-r", "REDISS://h", "--tls-ca", "ca"]).tlsCAFile == "ca")
+        #expect(throws: (any Error).self) { try self.options(["-r", "redis://h", "--tls-ca", "/dev/null"]) }
+        #expect(throws: (any Error).self) { try self.options(["-r", "unix:///s", "--tls-ca", "/dev/null"]) }
+        #expect(try options(["-r", "REDISS://h", "--tls-ca", "/dev/null"]).tlsCAFile == "/dev/null")
     }
 }
 

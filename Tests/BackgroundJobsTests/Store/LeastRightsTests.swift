@@ -286,17 +286,17 @@ struct LeastRightsTests {
 
     @Test(
         "can't be denied a kind of key without noticing",
-        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel"]
+        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel", "node"]
     )
     func aKeyIsMissing(kind: String) async throws {
         let system = try await System.start()
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node",
         ]
         // What a watcher has nothing to do with it may be denied.
-        for user in kind == "cancel" ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
+        for user in ["cancel", "node"].contains(kind) ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
             let patterns = kinds.filter { $0 != kind }.map { "~bg:\($0)*" }
             let rules = try #require(system.users[user]).filter { !$0.hasPrefix("~") } + patterns
             _ = try await system.server.command(["ACL", "SETUSER", user, "reset"] + rules)
@@ -442,6 +442,12 @@ private struct System: Sendable {
         #expect(try await inspector.delete(["o2"], from: .dead) == [.deleted])
         #expect(try await inspector.retryAll(in: .failed, queue: "o", matching: filter).done == 2)
         #expect(try await inspector.deleteAll(queue: "o", matching: filter).done == 0)
+        #expect(try await inspector.pause(["o"]) == ["o"])
+        #expect(try await inspector.resume(["o"]) == ["o"])
+        #expect(try await inspector.move(from: "o", to: "p", scheduled: true).done > 0)
+        #expect(try await inspector.clear(queue: "p", scheduled: true).done > 0)
+        _ = try await inspector.summary()
+        #expect(try await inspector.prune(queue: "o", force: true).total > 0)
     }
 
     /// Why a program does not start as this user; nil if it does.

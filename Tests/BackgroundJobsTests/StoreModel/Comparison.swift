@@ -67,7 +67,8 @@ struct Comparison {
         case 87..<89: return try await dequeue()
         case 89..<92: return try await wait()
         case 92..<94: return try await recover()
-        case 94..<96: return try await pause()
+        case 94: return try await pause()
+        case 95: return try await empty()
         case 96..<98: return try await trim()
         default: return try await delete()
         }
@@ -431,15 +432,26 @@ struct Comparison {
     private mutating func pause() async throws -> String {
         let queue = random.pick(Self.queues)
         let isPausing = random.upTo(3) == 0
-        memory.edit { data in
-            if isPausing {
-                data.sets["paused", default: []].insert(queue)
-            } else {
-                data.sets["paused"]?.remove(queue)
-            }
-        }
-        try await redis.send(isPausing ? "SADD" : "SREM", redis.keys.paused, queue)
+        check(
+            "pause",
+            try await memory.setPaused(isPausing, [queue]),
+            try await redis.setPaused(isPausing, [queue])
+        )
         return "\(isPausing ? "pause" : "resume") \(queue)"
+    }
+
+    /// clear and move, a few jobs at a time.
+    private mutating func empty() async throws -> String {
+        let (place, queue) = (random.pick(WaitingPlace.allCases), random.pick(Self.queues))
+        guard random.upTo(4) > 0 else {
+            let step = try await memory.clear(place, of: queue, limit: 2)
+            check("clear", step, try await redis.clear(place, of: queue, limit: 2))
+            return "clear \(place) of \(queue)"
+        }
+        let target = queue == "q" ? "r" : "q"
+        let step = try await memory.move(place, from: queue, to: target, limit: 2)
+        check("move", step, try await redis.move(place, from: queue, to: target, limit: 2))
+        return "move \(place) of \(queue)"
     }
 
     private mutating func trim() async throws -> String {

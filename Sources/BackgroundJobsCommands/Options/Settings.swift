@@ -1,0 +1,146 @@
+import ArgumentParser
+import Foundation
+
+/// The settings of a program, from the command line, the environment, a file and the defaults, in that order.
+struct Settings: Sendable {
+    /// What a setting is, and where that was said.
+    struct Resolved: Sendable, Equatable {
+        var name: String
+        /// As it is shown; nil: none.
+        var value: String?
+        var origin: String
+    }
+
+    /// In the order of the table.
+    private(set) var resolved: [Resolved] = []
+    /// The command line, with what was said elsewhere added.
+    private(set) var arguments: [String]
+
+    /// Those of the command that runs, for it to show.
+    @TaskLocal static var current: Settings?
+
+    /// - Parameters:
+    ///   - arguments: the command line without the program's name.
+    ///   - environment: variables; those that are empty count as absent.
+    /// - Throws: ``CommandFailure`` with the code 64: a file that can't be read, a value that is none, a name that nobody knows.
+    init(_ arguments: [String], for reader: SettingsReader, environment: [String: String]) throws(CommandFailure) {
+        let line = ArgumentLine(arguments)
+        var added: [String] = []
+        let path = line.value(of: "config", nil) ?? environment.nonEmpty("BG_CONFIG")
+        let file: SettingsFile? = if let path { try SettingsFile(path: path, for: reader) } else { nil }
+        for setting in Setting.all(of: reader) {
+            let (found, isOnLine) = try Self.find(setting, line, environment, file, reader)
+            resolved.append(found.shown(setting))
+            guard !isOnLine, let value = found.value, found.origin != "default" else { continue }
+            if setting.kind != .flag {
+                added += ["--\(setting.name)", value]
+            } else if value == "true" {
+                added.append("--\(setting.name)")
+            }
+        }
+        self.arguments = line.inserting(added)
+    }
+
+    private static func find(
+        _ setting: Setting,
+        _ line: ArgumentLine,
+        _ environment: [String: String],
+        _ file: SettingsFile?,
+        _ reader: SettingsReader
+    ) throws(CommandFailure) -> (Resolved, isOnLine: Bool) {
+        let name = setting.name
+        if setting.kind == .flag, let isSet = line.flag(name) {
+            return (Resolved(name: name, value: "\(isSet)", origin: isSet ? "--\(name)" : "--no-\(name)"), true)
+        }
+        if setting.kind != .flag, let value = line.value(of: name, setting.short) {
+            return (Resolved(name: name, value: value, origin: "--\(name)"), true)
+        }
+        if name == "log-level", line.has("verbose", "v") {
+            return (Resolved(name: name, value: "debug", origin: "--verbose"), true)
+        }
+        for variable in [setting.variable(for: reader), setting.formerVariable].compactMap(\.self) {
+            guard let text = environment.nonEmpty(variable) else { continue }
+            guard let value = setting.kind.read(text) else {
+                throw CommandFailure(
+                    code: 64,
+                    message: "\(variable) is “\(setting.kind.shown(text))”; \(setting.kind.expectation) is expected."
+                )
+            }
+            return (Resolved(name: name, value: value, origin: variable), false)
+        }
+        if let file, let entry = file.entries[name] {
+            return (Resolved(name: name, value: entry.value, origin: "\(file.path):\(entry.line)"), false)
+        }
+        return (Resolved(name: name, value: setting.standard, origin: "default"), false)
+    }
+
+    /// A table for people.
+    var text: String {
+        var table = TextTable(["setting", "value", "from"])
+        for setting in resolved { table.add([setting.name, setting.value ?? "", setting.origin]) }
+        return table.text
+    }
+}
+
+extension Settings.Resolved {
+    fileprivate func shown(_ setting: Setting) -> Self {
+        var shown = self
+        shown.value = value.map(setting.kind.shown)
+        return shown
+    }
+}
+
+extension [String: String] {
+    /// The value of a variable that has one.
+    func nonEmpty(_ name: String) -> String? {
+        self[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+}
+
+/// What stands on a command line, as far as settings go. What it means is for the parser to say: this tells only what is there.
+struct ArgumentLine {
+    private let arguments: [String]
+    /// Behind it stands no option any more.
+    private let end: Int
+
+    init(_ arguments: [String]) {
+        self.arguments = arguments
+        end = arguments.firstIndex(of: "--") ?? arguments.count
+    }
+
+    /// The value of an option, the last one if it stands there more than once; empty where it has none.
+    func value(of name: String, _ short: Character?) -> String? {
+        var found: String?
+        for (index, argument) in arguments[..<end].enumerated() {
+            if argument.hasPrefix("--\(name)=") {
+                found = String(argument.dropFirst(name.count + 3))
+            } else if argument == "--\(name)" || isShort(argument, short) {
+                found = index + 1 < end ? arguments[index + 1] : ""
+            } else if let short, argument.hasPrefix("-\(short)=") {
+                found = String(argument.dropFirst(3))
+            }
+        }
+        return found
+    }
+
+    /// Whether a flag is set or taken back; nil where nothing is said of it.
+    func flag(_ name: String) -> Bool? {
+        arguments[..<end].last { $0 == "--\(name)" || $0 == "--no-\(name)" }.map { $0 == "--\(name)" }
+    }
+
+    func has(_ name: String, _ short: Character) -> Bool {
+        arguments[..<end].contains { $0 == "--\(name)" || isShort($0, short) }
+    }
+
+    /// The line with these in it.
+    func inserting(_ added: [String]) -> [String] {
+        arguments[..<end] + added + arguments[end...]
+    }
+
+    /// Letters may stand behind one dash together.
+    private func isShort(_ argument: String, _ short: Character?) -> Bool {
+        guard let short, argument.hasPrefix("-"), !argument.hasPrefix("--") else { return false }
+        let letters = argument.dropFirst()
+        return letters.allSatisfy(\.isLetter) && letters.contains(short)
+    }
+}
