@@ -319,7 +319,7 @@ extension ClaimedJob {
         _ state: MemoryState
     ) {
         let job = state.data.jobs[id] ?? MemoryState.Record()
-        let told: Set = ["ret", "bck", "rfr", "rqu", "tmo", "ers", "unq"]
+        let told: Set = ["ret", "bck", "rfr", "rqu", "tmo", "ers", "unq", "crn", "due"]
         let budget = rules.budget == "all" ? Int64.max : rules.budget.flatMap { Int64($0) } ?? 3
         self.init(
             attempt: attempt,

@@ -146,5 +146,6 @@ extension StoreSnapshot {
         counters = counters.filter { !$0.value.isEmpty }
         jobs = jobs.filter { !$0.value.fields.isEmpty }
         attempts = attempts.filter { !$0.value.fields.isEmpty }
+        periodics = periodics.filter { !$0.value.fields.isEmpty }
     }
 }

@@ -14,6 +14,8 @@ public struct JobContext: Sendable {
     public let queue: String
     /// The class name under which it was enqueued.
     public let className: String
+    /// The periodic job that fired it, and the time that it was fired for; nil: none did.
+    public let periodic: PeriodicFiring?
     /// A logger that carries the four above as metadata.
     public let logger: Logger
 
@@ -41,6 +43,7 @@ public struct JobContext: Sendable {
     /// Makes a context, for tests of a job's ``Job/perform(_:)``.
     ///
     /// - Parameters:
+    ///   - periodic: what ``periodic`` answers.
     ///   - cancellation: what ``cancellation`` answers.
     public init(
         jobID: String,
@@ -50,6 +53,7 @@ public struct JobContext: Sendable {
         queue: String = "default",
         className: String,
         logger: Logger,
+        periodic: PeriodicFiring? = nil,
         cancellation: @escaping @Sendable () -> Cancellation? = { nil }
     ) {
         self.jobID = jobID
@@ -58,6 +62,7 @@ public struct JobContext: Sendable {
         self.failures = failures
         self.queue = queue
         self.className = className
+        self.periodic = periodic
         var logger = logger
         logger[metadataKey: LogKey.job] = "\(jobID)"
         logger[metadataKey: LogKey.attempt] = "\(attemptID)"

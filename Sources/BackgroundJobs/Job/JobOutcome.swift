@@ -8,6 +8,7 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
         case discard(String)
         case dead(String)
         case snooze(Duration)
+        case endPeriodic(String)
     }
 
     package let kind: Kind
@@ -27,10 +28,16 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
     /// - Parameter duration: how long it waits, up to a year; zero or less: not at all.
     public static func snooze(for duration: Duration) -> JobOutcome { JobOutcome(kind: .snooze(duration)) }
 
+    /// The periodic job that fired this one has ended: it fires no more. This attempt has completed. Thrown by a job that no
+    /// periodic job fired, it completes and nothing else.
+    ///
+    /// - Parameter reason: is kept with the periodic job, up to 1 KiB of it.
+    public static func endPeriodic(_ reason: String) -> JobOutcome { JobOutcome(kind: .endPeriodic(reason)) }
+
     /// The reason, or how long it waits.
     public var description: String {
         switch kind {
-        case .discard(let reason), .dead(let reason): reason
+        case .discard(let reason), .dead(let reason), .endPeriodic(let reason): reason
         case .snooze(let duration): "snoozed for \(duration)"
         }
     }

@@ -1,7 +1,7 @@
 -- Stands in front of the scripts that hand out jobs.
 
 -- Fields of a job's hash that its worker is told.
-local told = { ret = true, bck = true, rfr = true, rqu = true, tmo = true, ers = true, unq = true }
+local told = { ret = true, bck = true, rfr = true, rqu = true, tmo = true, ers = true, unq = true, crn = true, due = true }
 
 -- The fields of a job's hash, and those that are told as a flat list (false if there are none); nil and the error text where the key holds
 -- a wrong type. A hash that is missing has no fields.

@@ -20,6 +20,8 @@ package struct Keys: Sendable {
     package func statistics(_ queue: String) -> String { "\(namespace):stats:\(queue)" }
     package func lock(_ digest: String) -> String { "\(namespace):unique:\(digest)" }
     package func cancel(_ node: String) -> String { "\(namespace):cancel:\(node)" }
+    package func periodic(_ name: String) -> String { "\(namespace):cron:\(name)" }
+    package var periodics: String { "\(namespace):crons" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

@@ -47,11 +47,30 @@ package struct Scripts: Sendable {
     package var retry = Script("retry", Self.prelude, Self.endings, Self.waiting, PackageResources.retry_lua)
     package var trim = Script("trim", Self.prelude, PackageResources.removal_lua, PackageResources.trim_lua)
     package var delete = Script("delete", Self.prelude, PackageResources.removal_lua, PackageResources.delete_lua)
+    package var due = Script("due", Self.prelude, Self.endings, Self.waiting, Self.periodic, PackageResources.due_lua)
+    package var fire = Script("fire", Self.prelude, Self.endings, Self.waiting, Self.periodic, PackageResources.fire_lua)
+    package var declare = Script(
+        "declare",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.declare_lua
+    )
+    package var steer = Script(
+        "steer",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.steer_lua
+    )
     package var rights = Script("rights", Self.prelude, PackageResources.rights_lua)
 
     private static let prelude = PackageResources.prelude_lua
     private static let endings = PackageResources.endings_lua
     private static let waiting = PackageResources.waiting_lua
+    private static let periodic = PackageResources.periodic_lua
 
     package init() {}
 }

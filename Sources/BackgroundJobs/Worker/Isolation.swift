@@ -29,7 +29,7 @@ extension JobRegistry {
         logger: Logger,
         isCancelled: @escaping @Sendable () -> Bool
     ) async -> Ending {
-        let runner = JobRunner(entries: entries, logger: logger)
+        let runner = JobRunner(entries: entries, logger: logger, endsPeriodic: endsPeriodic)
         let attempt = runner.attempt(job) { isCancelled() ? .shutdown : nil }
         guard let error = await runner.perform(attempt) else { return .completed }
         let settlement = runner.settlement(of: attempt, error)

@@ -24,6 +24,7 @@ extension JobOutcome: NamedFailure {
         case .discard: "Discarded"
         case .dead: "Dead"
         case .snooze: "Snoozed"
+        case .endPeriodic: "Periodic Job Ended"
         }
     }
     package var failureMessage: String { description }
@@ -41,6 +42,8 @@ struct JobRunner: Sendable {
     var logger: Logger
     /// How the last try of a suspect is run in a process of its own; nil: it runs here.
     var isolation: Isolation?
+    /// How a periodic job is ended from inside.
+    var endsPeriodic: PeriodicEnding?
 
     /// A claimed job with what this worker knows of its class.
     final class Attempt: Sendable {
@@ -89,6 +92,7 @@ struct JobRunner: Sendable {
             queue: job.queue,
             className: className,
             logger: logger,
+            periodic: PeriodicFiring(job.fields),
             cancellation: cancellation
         )
         let entry = entries[className]
@@ -122,6 +126,24 @@ struct JobRunner: Sendable {
             } else {
                 try await entry.handler(attempt.job.arguments, attempt.context)
             }
+            return nil
+        } catch {
+            return await endingPeriodic(attempt, error)
+        }
+    }
+
+    /// Ends the periodic job that fired this one where the error asks for it: then the attempt has completed. If that can't be
+    /// done the attempt has failed.
+    private func endingPeriodic(_ attempt: Attempt, _ error: any Error) async -> (any Error)? {
+        guard attempt.context.cancellation == nil,
+            case .endPeriodic(let reason)? = (error as? JobOutcome ?? attempt.entry?.outcome(error))?.kind
+        else { return error }
+        guard let name = attempt.context.periodic?.name else {
+            attempt.context.logger.notice("The job ends its periodic job, but none has fired it: \(reason)")
+            return nil
+        }
+        do {
+            try await endsPeriodic?(name, reason)
             return nil
         } catch {
             return error
@@ -194,7 +216,7 @@ struct JobRunner: Sendable {
                 switch outcome?.kind {
                 case .discard(let reason): .discarded(error: name, message: Self.message(message, reason))
                 case .dead(let reason): .dead(error: name, message: Self.message(message, reason))
-                case .snooze, nil: .dead(error: name, message: message)
+                case .snooze, .endPeriodic, nil: .dead(error: name, message: message)
                 }
             }
         return Settlement(ending: ending, failure: failure)

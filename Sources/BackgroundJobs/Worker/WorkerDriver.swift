@@ -50,7 +50,12 @@ final class WorkerDriver: Sendable {
         var logger = logger
         logger[metadataKey: LogKey.node] = "\(node)"
         self.logger = logger
-        runner = JobRunner(entries: jobs.entries, logger: logger, isolation: jobs.isolation)
+        runner = JobRunner(
+            entries: jobs.entries,
+            logger: logger,
+            isolation: jobs.isolation,
+            endsPeriodic: jobs.endsPeriodic
+        )
         wakeup = Wakeup(eventLoop: eventLoop)
         tasks = RunningTasks(aside: aside)
         machine = Mutex(

@@ -21,7 +21,7 @@ package struct BackgroundCLI: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, EnqueueCommand.self, JobCommand.self, JobsCommand.self, DequeueCommand.self,
             CancelCommand.self, RetryCommand.self, EndedCommand<DeadJobs>.self, EndedCommand<FailedAttempts>.self,
-            WorkersCommand.self,
+            WorkersCommand.self, CronCommand.self,
         ]
     )
 

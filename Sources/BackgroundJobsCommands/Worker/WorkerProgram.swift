@@ -37,6 +37,7 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
+        jobs.endPeriodics(on: redis, logger: logger)
         if IsolatedJob.isAsked { await IsolatedJob.serve(jobs, logger: logger) }
         jobs.isolation =
             IsolatedJob(
