@@ -6,7 +6,8 @@ extension MemoryState {
     private static let standing: Set = ["pau", "las", "lat", "fis", "ski", "end"]
     /// Fields that the jobs it fires don't get.
     private static let kept = standing.union([
-        "exp", "tz", "own", "mis", "ovl", "unt", "cnt", "ttl", "qat", "pat", "att", "ers", "crs", "crt", "cnl", "ori", "unq",
+        "exp", "tz", "own", "mis", "ovl", "unt", "cnt", "ttl", "qat", "pat", "att", "ers", "crs", "crt", "cnl", "ori",
+        "unq",
         "unu", "crn", "due",
     ])
 
@@ -48,6 +49,9 @@ extension MemoryState {
         guard let time = firing.time else {
             moveOn(name, firing.next)
             return .passed
+        }
+        guard record["cnt"] == nil || record.number("cnt") != nil else {
+            return .damaged("cnt of \(name) is no number")
         }
         guard mayEnqueue(record) else { return .damaged("the periodic job \(name) has no field cls or que") }
         if record["ovl"] == "skip", let last = record.present("las"), isUnderWay(last) {

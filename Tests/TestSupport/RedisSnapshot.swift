@@ -137,10 +137,14 @@ extension StoreSnapshot {
         for (name, ids) in lists { write(name, "RPUSH", ids.map { Array($0.utf8) }) }
         for (name, members) in sets { write(name, "SADD", members.sorted().map { Array($0.utf8) }) }
         for (name, _) in sortedSets {
-            write(name, "ZADD", ranked(name).flatMap { member in
-                let score = sortedSets[name]?[member] ?? 0
-                return [Array((score == Self.never ? "+inf" : "\(score)").utf8), Array(member.utf8)]
-            })
+            write(
+                name,
+                "ZADD",
+                ranked(name).flatMap { member in
+                    let score = sortedSets[name]?[member] ?? 0
+                    return [Array((score == Self.never ? "+inf" : "\(score)").utf8), Array(member.utf8)]
+                }
+            )
         }
         for (name, fields) in counters {
             write(

@@ -38,6 +38,8 @@ local function fire(name, due, time, next_time, expression, zone, job, reason)
         move_on(name, next_time, reason)
         return 'passed'
     end
+    local limit = number(fields.cnt)
+    if fields.cnt and not limit then return key('cron', name) .. ': cnt is no number: ' .. shown(fields.cnt) end
     local sound, fault = may_enqueue(name, fields, job)
     if not sound then return fault end
     local busy
@@ -50,7 +52,6 @@ local function fire(name, due, time, next_time, expression, zone, job, reason)
         return 'skipped'
     end
     local fired = (number(fields.fis) or 0) + 1
-    local limit = number(fields.cnt)
     if limit and fired >= limit then next_time, reason = '', 'count' end
     enqueue_for(name, fields, job, time)
     redis.call('HSET', cron, 'lat', time, 'fis', string.format('%.0f', fired))

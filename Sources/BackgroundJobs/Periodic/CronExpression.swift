@@ -69,7 +69,10 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
         case "@every":
             .cron(text, "a plain period is no cron expression: write every 5m, or .every(.seconds(300)) in a program")
         default:
-            .cron(text, "expected @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, alone, or five fields")
+            .cron(
+                text,
+                "expected @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, alone, or five fields"
+            )
         }
     }
 

@@ -110,8 +110,11 @@ struct CronField: Sendable, Hashable {
     private static func number(_ text: String, _ kind: Kind) throws(Fault) -> Int {
         if let index = kind.names.firstIndex(of: text.lowercased()) { return index + kind.range.lowerBound }
         guard let number = Int(text), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
-            let names = kind.names.isEmpty ? "" : " or a name of three letters, \(kind.names[0].uppercased()) to "
-                + "\(kind.names[kind.names.count - 1].uppercased())"
+            let names =
+                kind.names.isEmpty
+                ? ""
+                : " or a name of three letters, \(kind.names[0].uppercased()) to "
+                    + "\(kind.names[kind.names.count - 1].uppercased())"
             throw Fault(sentence: "\(Names.quoted(text)) is no number\(names)")
         }
         guard kind.range.contains(number) else {
@@ -125,20 +128,29 @@ struct CronField: Sendable, Hashable {
         if part == "?" { throw Fault(sentence: "there is no ? here: write *") }
         if part.contains("#") {
             throw Fault(
-                sentence: "there is no # here: write the days on which it may fall, as 8-14 for the second one of a month, leave the "
+                sentence:
+                    "there is no # here: write the days on which it may fall, as 8-14 for the second one of a month, leave the "
                     + "day of the week *, and let the job look which day it is"
             )
         }
         let upper = part.uppercased()
-        let hasDigitsOrNothing = { (rest: Substring) in rest.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2D } }
-        if [.day, .weekday].contains(kind), upper.hasSuffix("W"), hasDigitsOrNothing(upper.dropLast().drop { $0 == "L" }) {
-            throw Fault(sentence: "there is no W here: write the days on which it may fall, and let the job look which day it is")
+        let hasDigitsOrNothing = { (rest: Substring) in
+            rest.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2D }
+        }
+        if [.day, .weekday].contains(kind), upper.hasSuffix("W"),
+            hasDigitsOrNothing(upper.dropLast().drop { $0 == "L" })
+        {
+            throw Fault(
+                sentence:
+                    "there is no W here: write the days on which it may fall, and let the job look which day it is"
+            )
         }
         if [.day, .weekday].contains(kind), upper.hasPrefix("L") || upper.hasSuffix("L"),
             hasDigitsOrNothing(upper.hasPrefix("L") ? upper.dropFirst() : upper.dropLast())
         {
             throw Fault(
-                sentence: "there is no L here: write 28-31, and let the job look whether the next day is in another month; or 1, for "
+                sentence:
+                    "there is no L here: write 28-31, and let the job look whether the next day is in another month; or 1, for "
                     + "the day after the last"
             )
         }

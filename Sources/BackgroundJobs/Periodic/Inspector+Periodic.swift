@@ -44,7 +44,9 @@ extension Inspector {
     /// - Throws: ``BackgroundError``: `damaged` if the key `crons` is of another type.
     public func periodicJobs() async throws(BackgroundError) -> [PeriodicRecord] {
         let reply = try await read("ZRANGE", keys.periodics, "0", "-1", "WITHSCORES").array ?? []
-        let entries = stride(from: 0, to: reply.count - 1, by: 2).map { (reply[$0].text ?? "", Self.due(reply[$0 + 1])) }
+        let entries = stride(from: 0, to: reply.count - 1, by: 2).map {
+            (reply[$0].text ?? "", Self.due(reply[$0 + 1]))
+        }
         var records: [PeriodicRecord] = []
         for start in stride(from: 0, to: entries.count, by: Self.pageLimit) {
             let page = entries[start..<min(start + Self.pageLimit, entries.count)]
@@ -102,7 +104,10 @@ extension Inspector {
         for _ in 0..<10 {
             guard let record = try await periodicJob(name) else { throw .noPeriodic(name) }
             guard let schedule = record.schedule else {
-                throw BackgroundError(.damaged, "The periodic job \(name) has no field exp. Declare it anew, or remove it.")
+                throw BackgroundError(
+                    .damaged,
+                    "The periodic job \(name) has no field exp. Declare it anew, or remove it."
+                )
             }
             guard let next = try PeriodicTimes(schedule).next(after: try await serverTime()) else { return false }
             if let until = record.until, next > until.milliseconds {

@@ -19,7 +19,9 @@ public struct PeriodicFiring: Sendable, Hashable {
         guard let name = fields["crn"], !name.isEmpty else { return nil }
         self.init(
             name: name,
-            time: fields["due"].flatMap { Int64($0) }.flatMap { (0...1 << 53).contains($0) ? Date(milliseconds: $0) : nil }
+            time: fields["due"].flatMap { Int64($0) }.flatMap {
+                (0...1 << 53).contains($0) ? Date(milliseconds: $0) : nil
+            }
         )
     }
 }

@@ -124,10 +124,16 @@ public struct PeriodicJob: Sendable {
             )
         }
         if let count, count < 1 {
-            throw BackgroundError(.invalidArgument, "The periodic job \(name) is to be fired \(count) times: at least 1.")
+            throw BackgroundError(
+                .invalidArgument,
+                "The periodic job \(name) is to be fired \(count) times: at least 1."
+            )
         }
         if let until, !(0...9e15).contains(until.timeIntervalSince1970 * 1000) {
-            throw BackgroundError(.invalidArgument, "The periodic job \(name) can't end at \(until): it is too far away.")
+            throw BackgroundError(
+                .invalidArgument,
+                "The periodic job \(name) can't end at \(until): it is too far away."
+            )
         }
         self.name = name
         self.schedule = schedule
@@ -147,7 +153,10 @@ public struct PeriodicJob: Sendable {
     /// What is written, at this time of the server.
     func declaration(by owner: String?, now: Int64) throws(BackgroundError) -> Declaration {
         guard let first = times.next(after: now), first <= until ?? .max else {
-            throw BackgroundError(.invalidArgument, "The periodic job \(name) would never run: its end comes before its first time.")
+            throw BackgroundError(
+                .invalidArgument,
+                "The periodic job \(name) would never run: its end comes before its first time."
+            )
         }
         var fields = fields
         if let owner { fields["own"] = Array(owner.utf8) }

@@ -85,7 +85,7 @@ public struct PeriodicRecord: Sendable, Hashable, Encodable {
         lastJob = fields.text("las")
         end = fields.text("end")
         let isPaused = fields.text("pau") == "1"
-        otherFields = fields.rest()
+        otherFields = [:]
         problems = []
         for (field, value) in [("exp", expression), ("cls", className), ("que", queue)] where value == nil {
             problems.append("the hash has no field \(field)")
@@ -97,6 +97,12 @@ public struct PeriodicRecord: Sendable, Hashable, Encodable {
                 problems.append(error.message)
             }
         }
+        for field in ["cnt", "unt"] {
+            if let value = fields.text(field) {
+                problems.append("the field \(field) is no number: \(Names.quoted(value))")
+            }
+        }
+        otherFields = fields.rest()
         state = !problems.isEmpty ? .damaged : end != nil ? .ended : isPaused ? .paused : .active
         next = state == .active ? score.map { Date(milliseconds: $0) } : nil
         if state == .active, score == nil {
@@ -133,7 +139,8 @@ public struct PeriodicRecord: Sendable, Hashable, Encodable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case name, state, next, expression, timeZone, queue, arguments, owner, missed, overlap, count, until, fired, skipped
+        case name, state, next, expression, timeZone, queue, arguments, owner, missed, overlap, count, until, fired,
+            skipped
         case className = "class"
         case expiresMilliseconds, lastTime, lastJob, end, problems, otherFields
     }

@@ -83,7 +83,9 @@ extension RedisStore {
             pipeline.append(periodic)
             for word in words { pipeline.append(word) }
         }
-        guard let verdict = reply.text.flatMap(PeriodicVerdict.init(rawValue:)) else { throw .unexpected(reply, "steer") }
+        guard let verdict = reply.text.flatMap(PeriodicVerdict.init(rawValue:)) else {
+            throw .unexpected(reply, "steer")
+        }
         return verdict
     }
 }

@@ -48,7 +48,14 @@ package struct Scripts: Sendable {
     package var trim = Script("trim", Self.prelude, PackageResources.removal_lua, PackageResources.trim_lua)
     package var delete = Script("delete", Self.prelude, PackageResources.removal_lua, PackageResources.delete_lua)
     package var due = Script("due", Self.prelude, Self.endings, Self.waiting, Self.periodic, PackageResources.due_lua)
-    package var fire = Script("fire", Self.prelude, Self.endings, Self.waiting, Self.periodic, PackageResources.fire_lua)
+    package var fire = Script(
+        "fire",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.fire_lua
+    )
     package var declare = Script(
         "declare",
         Self.prelude,

@@ -65,6 +65,7 @@ struct Firer: Sendable {
             let lacking = ["exp", "cls", "que"].filter { fields[$0] == nil }
             throw BackgroundError(.damaged, "its hash lacks \(lacking.joined(separator: ", "))")
         }
+        try Names.checkPeriodic(entry.name)
         try Names.checkQueue(queue)
         try Names.checkClass(className)
         var until: Int64?
@@ -95,11 +96,8 @@ struct Firer: Sendable {
     // MARK: Saying so
 
     private func report(_ name: String, _ sentence: String) {
-        watch.notices.log("periodic \(name)", sentence) {
-            watch.logger.error(
-                "A periodic job can't be fired: \($0). Declare it anew, or remove it (bg-cli cron remove)",
-                metadata: [LogKey.periodic: "\(name)"]
-            )
+        watch.notices.log("periodic", "\(Names.quoted(name)) can't be fired: \(sentence)") {
+            watch.logger.error("The periodic job \($0). Declare it anew, or remove it (bg-cli cron remove)")
         }
     }
 
@@ -107,7 +105,9 @@ struct Firer: Sendable {
     private func log(_ fired: [Firing], now: Int64) {
         guard !fired.isEmpty else { return }
         let more = fired.count > 10 ? ", …" : ""
-        watch.logger.info("Fired \(fired.count) periodic jobs: \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)")
+        watch.logger.info(
+            "Fired \(fired.count) periodic jobs: \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
+        )
         for firing in fired {
             let late = now - (firing.time ?? now)
             watch.logger.debug(

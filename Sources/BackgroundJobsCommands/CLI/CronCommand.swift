@@ -18,7 +18,8 @@ struct CronCommand: AsyncParsableCommand {
               bg-cli cron next '0 3 * * MON-FRI' --tz America/New_York
             """,
         subcommands: [
-            CronAddCommand.self, CronListCommand.self, CronShowCommand.self, CronRemoveCommand.self, CronPauseCommand.self,
+            CronAddCommand.self, CronListCommand.self, CronShowCommand.self, CronRemoveCommand.self,
+            CronPauseCommand.self,
             CronResumeCommand.self, CronRunCommand.self, CronNextCommand.self,
         ]
     )
@@ -128,7 +129,10 @@ struct CronAddCommand: AsyncParsableCommand {
     var count: Int?
 
     @Option(
-        help: ArgumentHelp("Run no time after this one, as in 2026-12-01T08:00:00Z. (default: for ever)", valueName: "time"),
+        help: ArgumentHelp(
+            "Run no time after this one, as in 2026-12-01T08:00:00Z. (default: for ever)",
+            valueName: "time"
+        ),
         transform: EnqueueCommand.time
     )
     var until: Date?
@@ -142,7 +146,9 @@ struct CronAddCommand: AsyncParsableCommand {
     func validate() throws {
         if let count, count < 1 { throw ValidationError("--count is a number from 1.") }
         if options.unique != nil {
-            throw ValidationError("Periodic jobs take no uniqueness locks: --no-overlap leaves out a time while the job before waits or runs.")
+            throw ValidationError(
+                "Periodic jobs take no uniqueness locks: --no-overlap leaves out a time while the job before waits or runs."
+            )
         }
         try EnqueueCommand.check(arguments: arguments ?? "{}")
         _ = try schedule.schedule(expression)

@@ -102,7 +102,9 @@ struct CronRemoveCommand: AsyncParsableCommand {
             let owner = (try? await inspector.periodicJob(name))?.owner
             try await inspector.removePeriodic(name)
             try StandardStream.output.write("\(name) removed\n")
-            if let owner { note("The program \(owner) declares it: it will do so again when one of its workers starts.") }
+            if let owner {
+                note("The program \(owner) declares it: it will do so again when one of its workers starts.")
+            }
         }
     }
 }

@@ -41,7 +41,9 @@ enum CronText {
             ("last time", record.lastTime.map(Timestamp.text)),
             ("last job", record.lastJob),
         ]
-        let others = record.otherFields.sorted { $0.key < $1.key }.map { ("(\($0.key))", $0.value.description as String?) }
+        let others = record.otherFields.sorted { $0.key < $1.key }.map {
+            ("(\($0.key))", $0.value.description as String?)
+        }
         let lines = (fields + others).compactMap { name, value in
             value.map { "  \(Printable.escaped(name).padding(13)) \(Printable.escaped($0))\n" }
         }
