@@ -9,7 +9,8 @@
 --       verdict: 'added' | 'changed' | 'unchanged' | 'foreign:<owner>' (it is another's; nothing was written) | a sentence that
 --       says what is damaged
 --
--- Twice is harmless: the second time nothing has changed. No relief: a Redis that is out of memory refuses the first write.
+-- Twice is harmless: the second time nothing has changed. What is written begins with a removal, so that a Redis that is out of
+-- memory takes it: what programs declare is small.
 
 local owner = ARGV[2]
 

@@ -77,7 +77,10 @@ struct CronAddCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
         abstract: "Makes a periodic job, or changes one that was made here.",
-        usage: "bg-cli cron add <name> <expression> <class> [<json>] [-q <queue>] [--tz <zone>] [<options>]",
+        usage: """
+            bg-cli cron add <name> <expression> <class> [<json>] [-q <queue>]
+                            [--tz <zone>] [<options>]
+            """,
         discussion: """
             Without --tz the expression speaks of UTC. A time that the clocks show twice, when they are set back, runs the first time; \
             one that they leave out runs at the first moment after. Where minute or hour begin with *, it runs whenever the clocks \

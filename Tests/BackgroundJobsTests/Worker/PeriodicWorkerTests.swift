@@ -78,7 +78,7 @@ struct PeriodicWorkerTests {
                 try await eventually("it works") { try await stage.records.job(job.id)["att"] == "1" }
             }
             try await stage.records("DEL", stage.records.keys.periodics)
-            try await stage.records("CONFIG", "SET", "maxmemory", "1")
+            try await stage.records("CONFIG", "SET", "min-replicas-to-write", "1")
             let log = Notes()
             let logger = Logger(label: "test") { _ in NotingLogHandler(notes: log) }
             let worker = try Worker(
@@ -90,7 +90,7 @@ struct PeriodicWorkerTests {
             try await worker.withRunning {
                 try await eventually("it works") { log.all.contains { $0.hasPrefix("Working on") } }
                 #expect(log.all.contains { $0.contains("Could not declare periodic jobs, trying again") })
-                try await stage.records("CONFIG", "SET", "maxmemory", "0")
+                try await stage.records("CONFIG", "SET", "min-replicas-to-write", "0")
                 try await eventually("it is declared") { try await Self.names(stage) == ["a"] }
             }
         }
