@@ -1,8 +1,9 @@
 -- fire: periodic jobs whose time has come are enqueued, and their next time is set.
 --
 -- KEYS  1 <ns>:queues
--- ARGV  1 namespace   then for each, 8: name, when it is due, the time it is fired for ('' it is passed over), the next
---       time ('' there is none), exp and tz by which these were found ('' none), ID of the new job, why it ends where there is no next time
+-- ARGV  1 namespace
+--       then for each, 8: name, when it is due, the time it is fired for ('' it is passed over), the next time ('' there is
+--       none), exp and tz by which these were found ('' none), ID of the new job, why it ends where there is no next time
 -- Returns a verdict for each: 'fired' | 'skipped' (the job before has not ended) | 'passed' | 'rested' (it is paused or has
 --       ended) | 'taken' (it no longer is due at that time, or has been declared anew) | 'early' | a sentence that says what is
 --       damaged

@@ -29,7 +29,6 @@ public struct PeriodicJob: Sendable {
     public let name: String
     /// When it is run.
     public let schedule: PeriodicSchedule
-    /// The first time is not before this; nil: the first that comes.
     let times: PeriodicTimes
     /// Its fields in Redis, but for the owner.
     let fields: [String: [UInt8]]
@@ -151,8 +150,11 @@ public struct PeriodicJob: Sendable {
     }
 
     /// What is written, at this time of the server.
+    ///
+    /// - Parameter owner: the program that declares it; nil: somebody by hand, who is told if it would never run.
     func declaration(by owner: String?, now: Int64) throws(BackgroundError) -> Declaration {
-        guard let first = times.next(after: now), first <= until ?? .max else {
+        let first = times.next(after: now) ?? .max
+        guard owner != nil || first <= until ?? .max - 1 else {
             throw BackgroundError(
                 .invalidArgument,
                 "The periodic job \(name) would never run: its end comes before its first time."
@@ -160,7 +162,8 @@ public struct PeriodicJob: Sendable {
         }
         var fields = fields
         if let owner { fields["own"] = Array(owner.utf8) }
-        return Declaration(name: name, first: first, fields: fields)
+        // One of a program that is over is ended by the watcher that finds it due.
+        return Declaration(name: name, first: min(first, 1 << 53), fields: fields)
     }
 }
 

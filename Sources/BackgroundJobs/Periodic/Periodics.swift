@@ -39,8 +39,7 @@ struct Periodics: Sendable {
     private func declareOnce(_ jobs: [PeriodicJob], by owner: String) async throws(BackgroundError) {
         let declared = try await withStore { store throws(BackgroundError) in
             let now = try await store.serverTime()
-            // One that would never run any more is as good as not declared.
-            let current = jobs.compactMap { try? $0.declaration(by: owner, now: now) }
+            let current = try jobs.map { job throws(BackgroundError) in try job.declaration(by: owner, now: now) }
             let declared = try await store.patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
                 try await store.declare(current, by: owner, areAll: true, revives: false)
             }

@@ -68,7 +68,7 @@ struct PeriodicWorkerTests {
         }
     }
 
-    @Test("don't keep it from working where Redis does not take them, and are tried again")
+    @Test("don't keep it from working where Redis does not take them")
     func refused() async throws {
         try await OptionStage.withServer { stage in
             try await stage.records("SET", stage.records.keys.periodics, "x")
@@ -77,22 +77,26 @@ struct PeriodicWorkerTests {
             try await stage.working(jobs) {
                 try await eventually("it works") { try await stage.records.job(job.id)["att"] == "1" }
             }
-            try await stage.records("DEL", stage.records.keys.periodics)
-            try await stage.records("CONFIG", "SET", "min-replicas-to-write", "1")
+        }
+    }
+
+    @Test("are tried again until Redis takes them")
+    func triedAgain() async throws {
+        try await OptionStage.withServer { stage in
             let log = Notes()
             let logger = Logger(label: "test") { _ in NotingLogHandler(notes: log) }
-            let worker = try Worker(
-                WorkerOptions(queues: .strict(["none"])),
-                redis: stage.redis,
-                jobs: jobs,
-                logger: logger
-            )
-            try await worker.withRunning {
-                try await eventually("it works") { log.all.contains { $0.hasPrefix("Working on") } }
-                #expect(log.all.contains { $0.contains("Could not declare periodic jobs, trying again") })
-                try await stage.records("CONFIG", "SET", "min-replicas-to-write", "0")
-                try await eventually("it is declared") { try await Self.names(stage) == ["a"] }
+            let jobs = Self.jobs("one", ["a": .every(.seconds(3600))]).periodics
+            let periodics = Periodics(redis: stage.redis, logger: logger)
+            try await stage.records("CONFIG", "SET", "min-replicas-to-write", "1")
+            #expect(await periodics.declare(jobs, by: "one") == false)
+            async let declaring: Void = periodics.keepDeclaring(jobs, by: "one")
+            try await eventually("it is tried again") {
+                log.all.count { $0.contains("Could not declare periodic jobs, trying again") } >= 2
             }
+            #expect(try await Self.names(stage) == [])
+            try await stage.records("CONFIG", "SET", "min-replicas-to-write", "0")
+            await declaring
+            #expect(try await Self.names(stage) == ["a"])
         }
     }
 
