@@ -9,7 +9,7 @@ struct Cleanup: Job {
 
     func perform(_ context: JobContext) async throws {
         guard days > 0 else { throw JobOutcome.endPeriodic("there is nothing to be cleaned up") }
-        context.logger.info("cleaning up, for \(context.periodic?.time?.description ?? "nobody")")
+        print("What is older than \(days) days goes, says \(context.periodic?.name ?? "somebody")")
     }
 }
 
