@@ -41,9 +41,7 @@ enum CronText {
             ("last time", record.lastTime.map(Timestamp.text)),
             ("last job", record.lastJob),
         ]
-        let others = record.otherFields.sorted { $0.key < $1.key }.map {
-            ("(\($0.key))", $0.value.description as String?)
-        }
+        let others = options(record).map { ($0.0, $0.1 as String?) }
         let lines = (fields + others).compactMap { name, value in
             value.map { "  \(Printable.escaped(name).padding(13)) \(Printable.escaped($0))\n" }
         }
@@ -51,6 +49,26 @@ enum CronText {
             "  \((index == 0 ? "next" : "").padding(13)) \(time(date, record.timeZone))\n"
         }
         return "periodic job \(Printable.escaped(record.name))\n" + (lines + times).joined()
+    }
+
+    /// What its jobs ask for, in words; what can't be read, and what is not of the protocol, as it is.
+    private static func options(_ record: PeriodicRecord) -> [(String, String)] {
+        var faults: [String] = []
+        let options = JobOptions(fields: record.otherFields.mapValues(\.description), faults: &faults)
+        let known: [(field: String, name: String, value: String?)] = [
+            ("ret", "retries", options.retries.map { "\($0)" }),
+            ("bck", "backoff", options.backoff.flatMap { _ in record.otherFields["bck"]?.description }),
+            ("rfr", "retried for", options.retryFor.map { "\(DurationArgument($0))" }),
+            ("rqu", "retry queue", options.retryQueue),
+            ("tmo", "time limit", options.timeout.map { "\(DurationArgument($0))" }),
+            ("dlv", "delivery", options.delivery?.rawValue),
+            ("crm", "crash retries", options.crashRetries.flatMap { try? $0.text() }),
+            ("crw", "crash window", options.crashWindow.map { $0 == .zero ? "for ever" : "\(DurationArgument($0))" }),
+        ]
+        let read = known.filter { $0.value != nil }
+        let rest = record.otherFields.filter { field in !read.contains { $0.field == field.key } }
+        return read.map { ($0.name, $0.value ?? "") }
+            + rest.sorted { $0.key < $1.key }.map { ("(\($0.key))", $0.value.description) }
     }
 
     private static func end(_ reason: String, _ record: PeriodicRecord) -> String {

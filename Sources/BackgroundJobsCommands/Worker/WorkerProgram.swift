@@ -145,7 +145,8 @@ extension HandlerCall {
             queue: context.queue,
             className: context.className,
             attempt: context.attempt,
-            arguments: arguments
+            arguments: arguments,
+            periodic: context.periodic
         )
     }
 }

@@ -49,7 +49,22 @@ extension CLI {
             try await CLIBench.with { bench in
                 #expect(try await bench.cli("cron", "list").error == "There are no periodic jobs.\n")
                 _ = try await bench.cli("cron", "add", "a", "0 0 1 1 *", "Mail", "--until", "2099-01-01T00:00:00Z")
-                _ = try await bench.cli("cron", "add", "b", "every 90s", "Mail")
+                _ = try await bench.cli(
+                    "cron",
+                    "add",
+                    "b",
+                    "every 90s",
+                    "Mail",
+                    "--timeout",
+                    "90s",
+                    "--backoff",
+                    "fixed:5s"
+                )
+                try await bench.records("HSET", bench.key("cron:b"), "ret", "some", "note", "mine")
+                let other = try await bench.lines("cron", "show", "b")
+                for line in [
+                    "  time limit    90s", "  backoff       fixed:5000", "  (ret)         some", "  (note)        mine",
+                ] { #expect(other.contains(line), "\(other)") }
                 _ = try await bench.cli("cron", "pause", "b")
                 try await bench.records("SET", bench.key("cron:c"), "x")
                 try await bench.records("ZADD", bench.key("crons"), "5", "c")
