@@ -6,6 +6,7 @@ package enum LogKey {
     package static let queue = "queue"
     package static let className = "class"
     package static let node = "node"
+    package static let periodic = "periodic"
     package static let error = "error"
     package static let milliseconds = "ms"
 }

@@ -330,6 +330,7 @@ extension ClaimedJob {
         let job = state.data.jobs[id] ?? MemoryState.Record()
         let told: Set = [
             "ret", "bck", "rfr", "rqu", "tmo", "ers", "unq", "nxt", "onf", "bat", "pat", "stp", "flr", "bsm", "hdr",
+            "crn", "due",
         ]
         let budget = rules.budget == "all" ? Int64.max : rules.budget.flatMap { Int64($0) } ?? 3
         self.init(

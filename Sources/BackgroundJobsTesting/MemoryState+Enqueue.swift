@@ -128,6 +128,11 @@ extension MemoryState {
         return standing
     }
 
+    /// Whether a job waits or runs.
+    func isUnderWay(_ job: String) -> Bool {
+        standing(of: job).map { $0.isRunning || !$0.hasEnded } ?? false
+    }
+
     /// Takes a job's ID out of wherever it waits, lists longer than `longest` apart; false if it was not found.
     private mutating func takeOut(_ job: String, _ queue: String, longest: Int = .max) -> Bool {
         var wasFound = data.sortedSets["scheduled:\(queue)"]?.removeValue(forKey: job) != nil

@@ -152,5 +152,6 @@ extension StoreSnapshot {
         jobs = jobs.filter { !$0.value.fields.isEmpty }
         attempts = attempts.filter { !$0.value.fields.isEmpty }
         batches = batches.filter { !$0.value.fields.isEmpty }
+        periodics = periodics.filter { !$0.value.fields.isEmpty }
     }
 }

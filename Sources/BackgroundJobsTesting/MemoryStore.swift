@@ -197,6 +197,30 @@ public final class MemoryStore: Store {
     ) async throws(BackgroundError) -> Trimmed {
         transact { $0.trim(set, of: queue, keep: keep, limit: limit, from: rank) }
     }
+
+    package func due(limit: Int, offset: Int) async throws(BackgroundError) -> DuePeriodics {
+        transact { $0.due(limit: limit, offset: offset) }
+    }
+
+    package func fire(_ firings: [Firing]) async throws(BackgroundError) -> [Fired] {
+        transact { state in firings.map { state.fire($0) } }
+    }
+
+    package func declare(
+        _ declarations: [Declaration],
+        by owner: String?,
+        areAll: Bool,
+        revives: Bool
+    ) async throws(BackgroundError) -> Declared {
+        transact { $0.declare(declarations, by: owner, areAll: areAll, revives: revives) }
+    }
+
+    package func steer(_ periodic: String, _ action: PeriodicAction) async throws(BackgroundError) -> PeriodicVerdict {
+        guard let verdict = transact({ $0.steer(periodic, action) }) else {
+            throw BackgroundError(.refused, "The periodic job \(periodic) has no field cls or que.")
+        }
+        return verdict
+    }
 }
 
 /// A clock that runs from a start, or stands still.

@@ -36,6 +36,8 @@ package struct StoreSnapshot: Sendable, Equatable {
     package var jobs: [String: Record] = [:]
     package var attempts: [String: Record] = [:]
     package var batches: [String: Record] = [:]
+    /// `cron:<name>`: periodic jobs.
+    package var periodics: [String: Record] = [:]
     /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail; `cancel:<node>`: attempts to be
     /// cancelled; `notes:<listener>`: how jobs ended, for a producer.
     package var lists: [String: [String]] = [:]
@@ -43,12 +45,16 @@ package struct StoreSnapshot: Sendable, Equatable {
     package var locks: [String: String] = [:]
     /// `processing:<queue>`, `queues`, `paused`; `awaited:<job>`: who awaits it.
     package var sets: [String: Set<String>] = [:]
-    /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`: member to score.
+    /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`, `crons`: member to
+    /// score (of `crons`, ``never`` for +inf).
     package var sortedSets: [String: [String: Int64]] = [:]
     /// `stats:<queue>` and `stats:<queue>:<minute>`.
     package var counters: [String: [String: Int64]] = [:]
     /// Keys without the namespace that expire.
     package var expiring: Set<String> = []
+
+    /// The score of a periodic job that is paused or has ended.
+    package static let never = Int64.max
 
     package init() {}
 

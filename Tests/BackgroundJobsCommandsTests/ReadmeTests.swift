@@ -3,11 +3,14 @@ import Testing
 
 @Suite("The README")
 struct ReadmeTests {
-    @Test("shows the example that is compiled here")
-    func example() throws {
+    @Test(
+        "shows the example that is compiled here, as does the page of periodic jobs",
+        arguments: [("README.md", "ReadmeExample.swift"), ("docs/periodic.md", "PeriodicExample.swift")]
+    )
+    func example(page: String, file: String) throws {
         let here = URL(filePath: #filePath).deletingLastPathComponent()
-        let readme = try String(contentsOf: here.appending(path: "../../README.md"), encoding: .utf8)
-        let source = try String(contentsOf: here.appending(path: "ReadmeExample.swift"), encoding: .utf8)
+        let readme = try String(contentsOf: here.appending(path: "../../\(page)"), encoding: .utf8)
+        let source = try String(contentsOf: here.appending(path: file), encoding: .utf8)
         let shown = try #require(between("```swift\n", "```", in: readme)).replacing("@main\n", with: "")
         let compiled = try #require(between("// README begin\n", "// README end", in: source))
         #expect(shown == compiled)

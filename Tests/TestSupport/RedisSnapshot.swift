@@ -84,7 +84,7 @@ package struct RedisSnapshot: Sendable {
 extension StoreSnapshot {
     private static let types: [String: String] = [
         "jobs": "hash", "attempts": "hash", "stats": "hash", "ready": "list", "handoff": "list", "suspects": "list",
-        "cancel": "list", "unique": "string",
+        "cancel": "list", "unique": "string", "cron": "hash", "crons": "zset",
         "processing": "set", "queues": "set", "paused": "set", "scheduled": "zset", "completed": "zset",
         "failed": "zset", "ended": "zset", "dead": "zset", "batch": "hash", "awaited": "set", "notes": "list",
     ]
@@ -102,12 +102,11 @@ extension StoreSnapshot {
             counters[name] = Dictionary(pairs.map { ($0.0, $0.1.int ?? -1) }, uniquingKeysWith: { first, _ in first })
         case ("hash", _):
             let fields = Dictionary(pairs.map { ($0.0, $0.1.bytes) }, uniquingKeysWith: { first, _ in first })
-            if kind == "jobs" {
-                jobs[parts.last ?? ""] = Record(fields)
-            } else if kind == "batch" {
-                batches[parts.last ?? ""] = Record(fields)
-            } else {
-                attempts[parts.last ?? ""] = Record(fields)
+            switch kind {
+            case "jobs": jobs[parts.last ?? ""] = Record(fields)
+            case "batch": batches[parts.last ?? ""] = Record(fields)
+            case "cron": periodics[parts.last ?? ""] = Record(fields)
+            default: attempts[parts.last ?? ""] = Record(fields)
             }
         case ("string", _): locks[name] = content.text
         case ("list", _): lists[name] = values.compactMap(\.text)
@@ -127,7 +126,9 @@ extension StoreSnapshot {
                 commands[prefix + name] = [Array(command.utf8), Array((prefix + name).utf8)] + arguments
             }
         }
-        for (kind, records) in [("jobs:", jobs), ("attempts:", attempts), ("batch:", batches)] {
+        for (kind, records) in [
+            ("jobs:", jobs), ("attempts:", attempts), ("batch:", batches), ("cron:", periodics),
+        ] {
             for (id, record) in records {
                 write(
                     kind + id,
@@ -140,7 +141,14 @@ extension StoreSnapshot {
         for (name, ids) in lists { write(name, "RPUSH", ids.map { Array($0.utf8) }) }
         for (name, members) in sets { write(name, "SADD", members.sorted().map { Array($0.utf8) }) }
         for (name, _) in sortedSets {
-            write(name, "ZADD", ranked(name).flatMap { [Array("\(sortedSets[name]?[$0] ?? 0)".utf8), Array($0.utf8)] })
+            write(
+                name,
+                "ZADD",
+                ranked(name).flatMap { member in
+                    let score = sortedSets[name]?[member] ?? 0
+                    return [Array((score == Self.never ? "+inf" : "\(score)").utf8), Array(member.utf8)]
+                }
+            )
         }
         for (name, fields) in counters {
             write(

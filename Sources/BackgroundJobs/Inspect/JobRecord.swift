@@ -58,6 +58,10 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     public var uniqueUntil: String?
     /// The ID of the job that it is a copy of (`ori`).
     public var origin: String?
+    /// The name of the periodic job that fired it (`crn`).
+    public var periodic: String?
+    /// The time for which that was (`due`); nil where somebody ran it by hand.
+    public var periodicTime: Date?
     /// The fields that are not of the protocol, and those that can't be read. Lists leave them out.
     public var otherFields: [String: FieldValue]
 
@@ -65,7 +69,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     static let listed = [
         "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "bck", "rfr", "rqu", "tmo",
         "exp",
-        "dlv", "crm", "crw", "unq", "unu", "ori",
+        "dlv", "crm", "crw", "unq", "unu", "ori", "crn", "due",
     ]
 
     /// The options that the worker reads.
@@ -103,6 +107,8 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         uniqueDigest = fields.text("unq")
         uniqueUntil = fields.parsed("unu") { $0 == Uniqueness.End.started.rawValue ? $0 : nil }
         origin = fields.text("ori")
+        periodic = fields.text("crn")
+        periodicTime = fields.date("due")
         otherFields = fields.rest()
     }
 
@@ -112,7 +118,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         case className = "class"
         case firstCrashAt, end, isCancelRequested, retries, backoff, retryForMilliseconds, retryQueue, expiresAt
         case timeLimitMilliseconds, delivery, crashRetries, crashWindowMilliseconds, uniqueDigest, uniqueUntil, origin
-        case otherFields
+        case periodic, periodicTime, otherFields
     }
 
     /// Writes the record; the state as its name, with `due` where it is scheduled.
@@ -146,6 +152,8 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(uniqueDigest, forKey: .uniqueDigest)
         try container.encodeIfPresent(uniqueUntil, forKey: .uniqueUntil)
         try container.encodeIfPresent(origin, forKey: .origin)
+        try container.encodeIfPresent(periodic, forKey: .periodic)
+        try container.encodeIfPresent(periodicTime, forKey: .periodicTime)
         try container.encode(otherFields, forKey: .otherFields)
     }
 }

@@ -21,6 +21,8 @@ public struct JobContext: Sendable {
     public let queuedAt: Date?
     /// The node that runs it, as in `bg-cli workers`.
     public let node: String
+    /// The periodic job that fired it, and the time that it was fired for; nil: none did.
+    public let periodic: PeriodicFiring?
     /// A logger that carries these as metadata. Middleware may add to it.
     public var logger: Logger
 
@@ -57,6 +59,7 @@ public struct JobContext: Sendable {
     /// - Parameters:
     ///   - arguments: the arguments as JSON.
     ///   - manager: what ``manager`` answers.
+    ///   - periodic: what ``periodic`` answers.
     ///   - cancellation: what ``cancellation`` answers.
     public init(
         jobID: String,
@@ -68,6 +71,7 @@ public struct JobContext: Sendable {
         arguments: [UInt8] = [],
         logger: Logger,
         manager: Manager? = nil,
+        periodic: PeriodicFiring? = nil,
         cancellation: @escaping @Sendable () -> Cancellation? = { nil }
     ) {
         self.init(
@@ -81,6 +85,7 @@ public struct JobContext: Sendable {
             queuedAt: nil,
             node: "",
             fields: [:],
+            periodic: periodic,
             logger: logger,
             notes: AttemptNotes(),
             manager: manager.map { manager in { @Sendable in manager } },
@@ -99,6 +104,7 @@ public struct JobContext: Sendable {
         queuedAt: Date?,
         node: String,
         fields: [String: String],
+        periodic: PeriodicFiring?,
         logger: Logger,
         notes: AttemptNotes,
         manager: (@Sendable () throws -> Manager)?,
@@ -115,6 +121,7 @@ public struct JobContext: Sendable {
         self.node = node
         self.fields = fields
         self.notes = notes
+        self.periodic = periodic
         var logger = logger
         logger[metadataKey: LogKey.job] = "\(jobID)"
         logger[metadataKey: LogKey.attempt] = "\(attemptID)"

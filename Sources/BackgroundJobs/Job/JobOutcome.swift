@@ -9,6 +9,7 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
         case dead(String)
         case snooze(Duration)
         case skip(String)
+        case endPeriodic(String)
     }
 
     package let kind: Kind
@@ -33,10 +34,16 @@ public struct JobOutcome: Error, Sendable, Hashable, CustomStringConvertible {
     /// - Parameter reason: goes on record as the attempt's message.
     public static func skip(_ reason: String) -> JobOutcome { JobOutcome(kind: .skip(reason)) }
 
+    /// The periodic job that fired this one has ended: it fires no more. This attempt has completed. Thrown by a job that no
+    /// periodic job fired, it completes and nothing else.
+    ///
+    /// - Parameter reason: is kept with the periodic job, up to 1 KiB of it.
+    public static func endPeriodic(_ reason: String) -> JobOutcome { JobOutcome(kind: .endPeriodic(reason)) }
+
     /// The reason, or how long it waits.
     public var description: String {
         switch kind {
-        case .discard(let reason), .dead(let reason), .skip(let reason): reason
+        case .discard(let reason), .dead(let reason), .skip(let reason), .endPeriodic(let reason): reason
         case .snooze(let duration): "snoozed for \(duration)"
         }
     }

@@ -22,6 +22,17 @@ public struct JobRegistry: Sendable {
     /// How the last try of a suspect is run in a process of its own; nil: it runs beside the others.
     package var isolation: Isolation?
 
+    /// How a periodic job is ended from inside; nil: it can't be.
+    package var endsPeriodic: PeriodicEnding?
+    var periodics: [PeriodicJob] = []
+    /// The name under which this program declares its periodic jobs; the program's own unless it is set. All workers of one
+    /// program have the same. Those that a program declared under this name before, and no longer does, are removed.
+    ///
+    /// - Precondition: it is not empty.
+    public var program = ProcessInfo.processInfo.processName {
+        didSet { precondition(!program.isEmpty, "a program has a name") }
+    }
+
     /// Makes an empty registry.
     public init() {}
 

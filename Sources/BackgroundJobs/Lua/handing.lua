@@ -3,7 +3,7 @@
 -- Fields of a job's hash that its worker is told.
 local told = {
     ret = true, bck = true, rfr = true, rqu = true, tmo = true, ers = true, unq = true, nxt = true, onf = true, bat = true,
-    pat = true, stp = true, flr = true, bsm = true, hdr = true,
+    pat = true, stp = true, flr = true, bsm = true, hdr = true, crn = true, due = true,
 }
 
 -- The fields of a job's hash, and those that are told as a flat list (false if there are none); nil and the error text where the key holds

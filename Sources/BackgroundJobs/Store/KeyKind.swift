@@ -30,6 +30,7 @@ struct KeyKind: Sendable, Hashable {
         KeyKind(name: "unique", type: "string", rest: .digest), KeyKind(name: "cancel", type: "list", rest: .name),
         KeyKind(name: "batch", type: "hash", rest: .name), KeyKind(name: "notes", type: "list", rest: .name),
         KeyKind(name: "awaited", type: "set", rest: .name), KeyKind(name: "awaited", type: "string", rest: .nothing),
+        KeyKind(name: "cron", type: "hash", rest: .name), KeyKind(name: "crons", type: "zset", rest: .nothing),
         KeyKind(name: "node", type: "hash", rest: .name), KeyKind(name: "queues", type: "set", rest: .nothing),
         KeyKind(name: "paused", type: "set", rest: .nothing), KeyKind(name: "protocol", type: "string", rest: .nothing),
     ]

@@ -25,6 +25,8 @@ package struct Keys: Sendable {
     package func notes(_ listener: String) -> String { "\(namespace):notes:\(listener)" }
     package var awaited: String { "\(namespace):awaited" }
     package func node(_ node: String) -> String { "\(namespace):node:\(node)" }
+    package func periodic(_ name: String) -> String { "\(namespace):cron:\(name)" }
+    package var periodics: String { "\(namespace):crons" }
     package var queues: String { "\(namespace):queues" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }

@@ -23,7 +23,12 @@ package struct Rights: Sendable {
                 ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
-                ["ZADD", key.scheduled, "0", "-"], key.delete,
+                ["ZADD", key.scheduled, "0", "-"],
+                // declare, and a periodic job that ends itself
+                ["HGETALL", key.periodic], ["HGET", key.periodic, "own"], ["HSET", key.periodic, "end", "-"],
+                ["HDEL", key.periodic, "end"], ["ZSCORE", keys.periodics, nobody],
+                ["ZRANGE", keys.periodics, "0", "0"],
+                ["ZREM", keys.periodics, nobody], ["ZADD", keys.periodics, "XX", "0", nobody], key.delete,
             ]
         )
     }
@@ -41,7 +46,12 @@ package struct Rights: Sendable {
                 ["ZRANGEBYSCORE", key.scheduled, "0", "0"], ["ZRANGE", key.scheduled, "0", "0"],
                 ["ZREM", key.scheduled, "-"], ["ZREM", key.ended, "-"], ["ZCARD", key.completed],
                 ["ZCOUNT", key.completed, "0", "0"], ["ZREM", key.completed, "-"], ["ZREM", key.dead, "-"],
-                ["HGET", key.attempt, "job"], key.delete,
+                ["HGET", key.attempt, "job"],
+                // due and fire
+                ["ZRANGEBYSCORE", keys.periodics, "0", "0"], ["ZSCORE", keys.periodics, nobody],
+                ["ZADD", keys.periodics, "XX", "0", nobody], ["HMGET", key.periodic, "exp"], ["HGETALL", key.periodic],
+                ["HSET", key.periodic, "end", "-"], ["RPUSH", key.ready, "-"], ["SADD", key.processing, "-"],
+                key.delete,
             ]
         )
     }
@@ -74,7 +84,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics, lock, batch, awaited, notes: String
+        statistics, lock, batch, awaited, notes, periodic: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -93,12 +103,13 @@ private struct ProbedKeys {
         batch = keys.batch(name)
         awaited = keys.awaited(name)
         notes = keys.notes(name)
+        periodic = keys.periodic(name)
     }
 
     var delete: [String] {
         [
             "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
-            lock, batch, awaited, notes,
+            lock, batch, awaited, notes, periodic,
         ]
     }
 }

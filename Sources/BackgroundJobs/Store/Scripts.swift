@@ -53,6 +53,31 @@ package struct Scripts: Sendable {
     package var move = Script("move", Self.prelude, Self.endings, Self.waiting, PackageResources.move_lua)
     package var await = Script("await", Self.prelude, PackageResources.await_lua)
     package var note = Script("note", Self.prelude, PackageResources.note_lua)
+    package var due = Script("due", Self.prelude, Self.endings, Self.waiting, Self.periodic, PackageResources.due_lua)
+    package var fire = Script(
+        "fire",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.fire_lua
+    )
+    package var declare = Script(
+        "declare",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.declare_lua
+    )
+    package var steer = Script(
+        "steer",
+        Self.prelude,
+        Self.endings,
+        Self.waiting,
+        Self.periodic,
+        PackageResources.steer_lua
+    )
     package var rights = Script("rights", Self.prelude, PackageResources.rights_lua)
 
     private static let prelude = PackageResources.prelude_lua
@@ -60,6 +85,7 @@ package struct Scripts: Sendable {
     private static let endings = ties + [UInt8(ascii: "\n")] + PackageResources.endings_lua
     private static let removal = ties + [UInt8(ascii: "\n")] + PackageResources.removal_lua
     private static let waiting = PackageResources.waiting_lua
+    private static let periodic = PackageResources.periodic_lua
 
     package init() {}
 }

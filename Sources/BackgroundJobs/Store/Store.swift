@@ -79,4 +79,22 @@ package protocol Store: Sendable {
     /// trim: a bounded step of removing the oldest of a set beyond the retention.
     func trim(_ set: TrimmedSet, of queue: String, keep: Retention, limit: Int, from rank: Int)
         async throws(BackgroundError) -> Trimmed
+
+    /// due: the periodic jobs whose time has come, without the first ones.
+    func due(limit: Int, offset: Int) async throws(BackgroundError) -> DuePeriodics
+
+    /// fire: enqueues jobs of periodic jobs that still are due, and sets their next times.
+    func fire(_ firings: [Firing]) async throws(BackgroundError) -> [Fired]
+
+    /// declare: writes periodic jobs; what has not changed goes on as it stands.
+    ///
+    /// - Parameters:
+    ///   - owner: the program that declares them; nil: somebody by hand.
+    ///   - areAll: these are all of the owner's, so others of it are removed.
+    ///   - revives: one that has ended begins anew although it has not changed.
+    func declare(_ declarations: [Declaration], by owner: String?, areAll: Bool, revives: Bool)
+        async throws(BackgroundError) -> Declared
+
+    /// steer: removes, pauses, resumes, ends or runs a periodic job.
+    func steer(_ periodic: String, _ action: PeriodicAction) async throws(BackgroundError) -> PeriodicVerdict
 }

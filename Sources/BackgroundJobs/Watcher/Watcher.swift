@@ -3,7 +3,7 @@ public import Logging
 import NIOPosix
 public import ServiceLifecycle
 
-/// Puts right whatever died on the way: promotes scheduled jobs, ends the attempts of dead workers, recovers IDs that
+/// Puts right whatever died on the way: promotes scheduled jobs, fires periodic ones, ends the attempts of dead workers, recovers IDs that
 /// nobody claimed, and trims what is old.
 ///
 /// Any number of watchers may run, on any host: each step is a bounded, conditional, atomic script, and a watcher keeps no
@@ -89,6 +89,7 @@ public final class Watcher: Service {
         logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
         await withTaskGroup(of: Void.self) { duties in
             duties.addTask { await Promoter(watch: watch).run() }
+            duties.addTask { await Firer(watch: watch).run() }
             duties.addTask { await Reaper(watch: watch).run() }
             duties.addTask { await Recoverer(watch: watch).run() }
             duties.addTask { await Trimmer(watch: watch).run() }

@@ -60,7 +60,8 @@ extension JobRegistry {
             logger: logger,
             node: node,
             maximumResult: maximumResult,
-            manager: manager
+            manager: manager,
+            endsPeriodic: endsPeriodic
         )
         let attempt = runner.attempt(job, cancellation: cancellation)
         let performed = await runner.perform(attempt)

@@ -26,6 +26,7 @@ extension JobOutcome: NamedFailure {
         case .dead: "Dead"
         case .snooze: "Snoozed"
         case .skip: "Skipped"
+        case .endPeriodic: "Periodic Job Ended"
         }
     }
     package var failureMessage: String { description }
@@ -48,6 +49,8 @@ struct JobRunner: Sendable {
     var manager: (@Sendable () throws -> Manager)?
     /// How the last try of a suspect is run in a process of its own; nil: it runs here.
     var isolation: Isolation?
+    /// How a periodic job is ended from inside.
+    var endsPeriodic: PeriodicEnding?
 
     /// A claimed job with what this worker knows of its class.
     final class Attempt: Sendable {
@@ -101,6 +104,7 @@ struct JobRunner: Sendable {
             queuedAt: job.queuedAt.map { Date(milliseconds: $0) },
             node: node,
             fields: job.fields,
+            periodic: PeriodicFiring(job.fields),
             logger: logger,
             notes: AttemptNotes(onChange: onNote),
             manager: manager,
@@ -152,7 +156,25 @@ struct JobRunner: Sendable {
             if let output { fields["out"] = try checked(output) }
             return Performed(fields: fields)
         } catch {
-            return Performed(error: error, fields: attempt.context.notes.fields)
+            return Performed(error: await endingPeriodic(attempt, error), fields: attempt.context.notes.fields)
+        }
+    }
+
+    /// Ends the periodic job that fired this one where the error asks for it: then the attempt has completed. If that can't be
+    /// done the attempt has failed.
+    private func endingPeriodic(_ attempt: Attempt, _ error: any Error) async -> (any Error)? {
+        guard attempt.context.cancellation == nil,
+            case .endPeriodic(let reason)? = (error as? JobOutcome ?? attempt.entry?.outcome(error))?.kind
+        else { return error }
+        guard let name = attempt.context.periodic?.name else {
+            attempt.context.logger.notice("The job ends its periodic job, but none has fired it: \(reason)")
+            return nil
+        }
+        do {
+            try await endsPeriodic?(name, reason)
+            return nil
+        } catch {
+            return error
         }
     }
 
@@ -235,7 +257,7 @@ struct JobRunner: Sendable {
                 switch outcome?.kind {
                 case .discard(let reason): .discarded(error: name, message: Self.message(message, reason))
                 case .dead(let reason): .dead(error: name, message: Self.message(message, reason))
-                case .snooze, .skip, nil: .dead(error: name, message: message)
+                case .snooze, .skip, .endPeriodic, nil: .dead(error: name, message: message)
                 }
             }
         return Settlement(ending: ending, failure: failure)

@@ -24,6 +24,8 @@ public final class Worker: Service {
     private let stopSignal = StopSignal()
     private let manager: SharedManager
     private let logger: Logger
+    private let declared: [PeriodicJob]
+    private let program: String
 
     /// The name of this worker in `bg-cli workers` and in the attempts it makes.
     public var node: String { driver.node }
@@ -84,6 +86,10 @@ public final class Worker: Service {
         self.logger = logger
         let manager = manager ?? SharedManager(redis ?? RedisOptions())
         self.manager = manager
+        declared = jobs.periodics
+        program = jobs.program
+        var jobs = jobs
+        if let redis, jobs.endsPeriodic == nil { jobs.endPeriodics(on: redis, logger: logger) }
         driver = WorkerDriver(
             options,
             node: node,
@@ -121,7 +127,7 @@ public final class Worker: Service {
             try await withTaskCancellationHandler {
                 do {
                     guard try await isSuitable() else { return await driver.close() }
-                    try await driver.run()
+                    try await working()
                     await manager.close()
                 } catch {
                     await driver.close()
@@ -133,6 +139,24 @@ public final class Worker: Service {
             }
         } onGracefulShutdown: {
             self.driver.stop()
+        }
+    }
+
+    /// Declares the program's periodic jobs, and works. A Redis that does not take declarations at present, since its memory is full for
+    /// instance, keeps no worker from working.
+    private func working() async throws {
+        guard let redis else { return try await driver.run() }
+        let periodics = Periodics(redis: redis, logger: logger)
+        let isDeclared = try await stopSignal.unlessStopped { [declared, program] in
+            await periodics.declare(declared, by: program)
+        }
+        guard let isDeclared else { return await driver.close() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if !isDeclared {
+                group.addTask { [declared, program] in await periodics.keepDeclaring(declared, by: program) }
+            }
+            try await driver.run()
+            group.cancelAll()
         }
     }
 

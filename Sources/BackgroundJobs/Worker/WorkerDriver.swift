@@ -60,7 +60,8 @@ final class WorkerDriver: Sendable {
             node: "\(node)",
             maximumResult: options.maximumResult,
             manager: manager,
-            isolation: jobs.isolation
+            isolation: jobs.isolation,
+            endsPeriodic: jobs.endsPeriodic
         )
         wakeup = Wakeup(eventLoop: eventLoop)
         tasks = RunningTasks(aside: aside)

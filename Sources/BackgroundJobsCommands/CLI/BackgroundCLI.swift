@@ -24,6 +24,7 @@ package struct BackgroundCLI: AsyncParsableCommand {
             StatusCommand.self, EnqueueCommand.self, JobCommand.self, JobsCommand.self, DequeueCommand.self,
             CancelCommand.self, RetryCommand.self, EndedCommand<DeadJobs>.self, EndedCommand<FailedAttempts>.self,
             BatchCommand.self, WorkersCommand.self, SummaryCommand.self, QueueCommand.self, PruneCommand.self,
+            CronCommand.self,
         ]
     )
 

@@ -155,7 +155,8 @@ struct EnqueueCommand: AsyncParsableCommand {
         if let output = end.output { try StandardStream.output.write(output + "\n") }
     }
 
-    private static func time(_ text: String) throws -> Date {
+    @Sendable
+    static func time(_ text: String) throws -> Date {
         guard let date = Timestamp.parse(text) else {
             throw ValidationError("A time is a date, a time of day and a zone, as in 2026-12-01T08:00:00Z.")
         }

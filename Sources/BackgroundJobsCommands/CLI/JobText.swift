@@ -52,6 +52,8 @@ enum JobText {
             ("crash window", job.crashWindow.map(window)),
             ("unique", unique(job)),
             ("copy of", job.origin),
+            ("periodic job", job.periodic),
+            ("for the time", job.periodicTime.map(Timestamp.text)),
         ]
     }
 

@@ -1,3 +1,5 @@
+package import BackgroundJobs
+
 /// What a handler program is told of the attempt.
 package struct HandlerCall: Sendable {
     package var jobID: String
@@ -8,6 +10,8 @@ package struct HandlerCall: Sendable {
     package var attempt: Int
     /// The job's arguments, byte by byte as they were enqueued.
     package var arguments: [UInt8]
+    /// The periodic job that fired it.
+    package var periodic: PeriodicFiring?
 
     package init(
         jobID: String,
@@ -15,7 +19,8 @@ package struct HandlerCall: Sendable {
         queue: String,
         className: String,
         attempt: Int,
-        arguments: [UInt8]
+        arguments: [UInt8],
+        periodic: PeriodicFiring? = nil
     ) {
         self.jobID = jobID
         self.attemptID = attemptID
@@ -23,6 +28,7 @@ package struct HandlerCall: Sendable {
         self.className = className
         self.attempt = attempt
         self.arguments = arguments
+        self.periodic = periodic
     }
 }
 

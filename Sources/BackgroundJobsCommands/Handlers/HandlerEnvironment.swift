@@ -1,3 +1,4 @@
+import BackgroundJobs
 @preconcurrency import Glibc
 internal import Subprocess
 
@@ -22,13 +23,19 @@ struct HandlerEnvironment: Sendable {
     }
 
     func entries(for call: HandlerCall) -> [[UInt8]] {
-        inherited + [
+        inherited + periodic(call) + [
             Self.entry("BG_JOB_ID", call.jobID),
             Self.entry("BG_ATTEMPT_ID", call.attemptID),
             Self.entry("BG_ATTEMPT", String(call.attempt)),
             Self.entry("BG_QUEUE", call.queue),
             Self.entry("BG_CLASS", call.className),
         ]
+    }
+
+    private func periodic(_ call: HandlerCall) -> [[UInt8]] {
+        guard let periodic = call.periodic else { return [] }
+        let time = periodic.time.map { [Self.entry("BG_PERIODIC_TIME", Timestamp.text($0))] } ?? []
+        return [Self.entry("BG_PERIODIC", periodic.name)] + time
     }
 
     private static func entry(_ name: String, _ value: String) -> [UInt8] {

@@ -8,7 +8,7 @@ struct WatcherCommand: AsyncParsableCommand, ConfiguredCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "bg-watcher",
-        abstract: "Promotes scheduled jobs, and runs the jobs of dead workers again.",
+        abstract: "Promotes scheduled jobs, fires periodic ones, and runs the jobs of dead workers again.",
         discussion: """
             Run at least one beside your workers; any number of them may run, on any host. Example:
 
@@ -37,7 +37,10 @@ struct WatcherCommand: AsyncParsableCommand, ConfiguredCommand {
     )
     var interval = DurationArgument(.seconds(1))
 
-    @Option(name: .shortAndLong, help: "Queues, with commas between. (default: all that are known)")
+    @Option(
+        name: .shortAndLong,
+        help: "Queues, with commas between; periodic jobs are fired for all. (default: all that are known)"
+    )
     var queues: String?
 
     @Option(help: "The name in lists of watchers. (default: the host's name)")

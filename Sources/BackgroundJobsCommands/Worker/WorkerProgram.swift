@@ -38,6 +38,7 @@ extension WorkerCommand {
         let redis = redis.redisOptions()
         let logger = log.logger(label: "bg-worker")
         if demo { DemoJobs.register(in: &jobs) }
+        jobs.endPeriodics(on: redis, logger: logger)
         if IsolatedJob.isAsked { await IsolatedJob.serve(jobs, options, redis: redis, logger: logger) }
         let node = Node(name: options.name)
         jobs.isolation =
@@ -147,7 +148,8 @@ extension HandlerCall {
             queue: context.queue,
             className: context.className,
             attempt: context.attempt,
-            arguments: arguments
+            arguments: arguments,
+            periodic: context.periodic
         )
     }
 }

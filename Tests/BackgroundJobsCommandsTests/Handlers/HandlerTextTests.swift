@@ -1,3 +1,5 @@
+import BackgroundJobs
+import Foundation
 import Testing
 
 @testable import BackgroundJobsCommands
@@ -64,6 +66,19 @@ extension Handlers {
                 ]
             )
             #expect(entries.allSatisfy { $0.hasSuffix("\0") })
+        }
+
+        @Test func theTimeOfAPeriodicJobIsTold() {
+            let environment = HandlerEnvironment(node: "n1", marker: "BG_GUARDIAN=m", inheriting: [])
+            var call = call("Nap")
+            for (time, expected) in [
+                (Date(timeIntervalSince1970: 1.5), ["BG_PERIODIC=p", "BG_PERIODIC_TIME=1970-01-01T00:00:01.500Z"]),
+                (nil, ["BG_PERIODIC=p"]),
+            ] {
+                call.periodic = PeriodicFiring(name: "p", time: time)
+                let entries = environment.entries(for: call).map { String(decoding: $0.dropLast(), as: UTF8.self) }
+                #expect(entries.filter { $0.hasPrefix("BG_PERIODIC") } == expected)
+            }
         }
     }
 }

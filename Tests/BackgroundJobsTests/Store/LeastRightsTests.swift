@@ -38,6 +38,7 @@ struct LeastRightsTests {
             wrong
         }
 
+        try await periodic(system)
         try await abandonedAttempts(system)
         try await handoff(system)
         try await adoption(system, manager)
@@ -59,6 +60,32 @@ struct LeastRightsTests {
         let refused = try await system.server.command("ACL", "LOG").array ?? []
         #expect(refused.isEmpty, "\(refused)")
         await system.server.stop()
+    }
+
+    /// Declared by the worker, fired by the watcher, and ended by the job; and what is no longer declared is removed.
+    private func periodic(_ system: System) async throws {
+        try await system.eventually("the periodic job has ended") {
+            try await system.viewer.periodicJob("often")?.end == "once is enough"
+        }
+        _ = try await system.server.command(
+            "HSET",
+            "bg:cron:former",
+            "exp",
+            "@daily",
+            "cls",
+            "Nap",
+            "que",
+            "default",
+            "own",
+            JobRegistry().program
+        )
+        _ = try await system.server.command("ZADD", "bg:crons", "+inf", "former")
+        let options = try WorkerOptions(queues: .strict(["other-queue"]))
+        let second = try Worker(options, redis: system.redis("bg-worker"), jobs: JobRegistry(), logger: quiet)
+        try await second.withRunning {
+            try await system.eventually("both are removed") { try await system.viewer.periodicJobs().isEmpty }
+        }
+        _ = try await system.server.command("SREM", "bg:queues", "other-queue")
     }
 
     /// reap: once to `ready`, once to `suspects`, once to `dead`, and an attempt without a hash.
@@ -286,14 +313,14 @@ struct LeastRightsTests {
 
     @Test(
         "can't be denied a kind of key without noticing",
-        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel", "node"]
+        arguments: ["attempts", "processing", "failed", "stats", "queues", "cancel", "node", "cron"]
     )
     func aKeyIsMissing(kind: String) async throws {
         let system = try await System.start()
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node", "cron", "batch", "awaited", "notes",
         ]
         // What a watcher has nothing to do with it may be denied.
         for user in ["cancel", "node"].contains(kind) ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {
@@ -308,6 +335,11 @@ struct LeastRightsTests {
 }
 
 private let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+/// Ends the periodic job that fires it.
+private struct Once: Job {
+    func perform(_ context: JobContext) async throws { throw JobOutcome.endPeriodic("once is enough") }
+}
 
 private struct Nap: Job {
     var sleep: Double?
@@ -363,6 +395,8 @@ private struct System: Sendable {
     func worker() throws -> Worker {
         var jobs = JobRegistry()
         jobs.register(Nap.self)
+        jobs.register(Once.self)
+        jobs.periodic("often", .every(.milliseconds(100)), Once())
         let options = try WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
         return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
     }
@@ -433,6 +467,7 @@ private struct System: Sendable {
     private func operate(_ inspector: Inspector) async throws {
         _ = try await (inspector.status(), inspector.workers(), inspector.job("o1"), inspector.attempt("a-o1"))
         for list in JobList.allCases { _ = try await inspector.jobs(in: list, queue: "o") }
+        try await operatePeriodic(inspector)
         #expect(try await inspector.cancel("o5") == .told)
         #expect(try await inspector.cancel("o6") == .cancelled)
         #expect(try await inspector.retry(["o1", "o6"]) == [.queued, .queued])
@@ -448,6 +483,20 @@ private struct System: Sendable {
         #expect(try await inspector.clear(queue: "p", scheduled: true).done > 0)
         _ = try await inspector.summary()
         #expect(try await inspector.prune(queue: "o", force: true).total > 0)
+    }
+
+    private func operatePeriodic(_ inspector: Inspector) async throws {
+        for period in [3600, 1800] {
+            let job = try PeriodicJob("p", .every(.seconds(period)), className: "Nap", queue: "p")
+            try await inspector.declare(job)
+        }
+        _ = try await (inspector.periodicJobs(), inspector.periodicJob("p"))
+        try await inspector.pausePeriodic("p")
+        try await inspector.resumePeriodic("p")
+        let ran = try await inspector.runPeriodic("p")
+        try await inspector.removePeriodic("p")
+        _ = try await server.command("DEL", "bg:ready:p", "bg:jobs:\(ran)")
+        _ = try await server.command("SREM", "bg:queues", "p")
     }
 
     /// Why a program does not start as this user; nil if it does.

@@ -6,13 +6,13 @@ import TestSupport
 
 /// One random sequence of transitions, each made on both stores.
 struct Comparison {
-    private let memory: MemoryStore
-    private let redis: RedisStore
-    private var random: Random
-    private var now: Int64 = 1_700_000_000_000
+    let memory: MemoryStore
+    let redis: RedisStore
+    var random: Random
+    var now: Int64 = 1_700_000_000_000
     private var differences: [String] = []
 
-    private var jobs: [String] = []
+    var jobs: [String] = []
     private var running: [Claimed] = []
     private var past: [Finish] = []
     /// Offered in calls whose replies were thrown away.
@@ -31,7 +31,7 @@ struct Comparison {
         var voucher: Voucher
     }
 
-    private static let queues = ["q", "r"]
+    static let queues = ["q", "r"]
     private static let vouchers = (1...3).map { Voucher(node: "node-\($0)", client: Int64($0)) }
     private static let defaults = ClaimDefaults(
         delivery: .atLeastOnce,
@@ -50,7 +50,7 @@ struct Comparison {
     /// Makes a random step on both stores; returns what it was.
     mutating func step() async throws -> String {
         try await setClocks()
-        switch random.upTo(100) {
+        switch random.upTo(112) {
         case 0..<12: return try await enqueue()
         case 12..<14: return try await enqueueChain()
         case 14..<16: return try await changeBatch()
@@ -70,7 +70,8 @@ struct Comparison {
         case 94: return try await pause()
         case 95: return try await empty()
         case 96..<98: return try await trim()
-        default: return try await delete()
+        case 98..<100: return try await delete()
+        default: return try await periodic()
         }
     }
 
@@ -90,6 +91,7 @@ struct Comparison {
                 record.fields.keys.sorted().map { "\($0)=\(record[$0] ?? "")" }.joined(separator: " ")
             }
             for (id, record) in snapshot.jobs { lines["jobs:\(id)"] = text(record) }
+            for (name, record) in snapshot.periodics { lines["cron:\(name)"] = text(record) }
             for (id, record) in snapshot.attempts { lines["attempts:\(id)"] = text(record) }
             for (id, record) in snapshot.batches { lines["batch:\(id)"] = text(record) }
             for (key, ids) in snapshot.lists { lines[key] = "\(ids)" }
@@ -129,11 +131,11 @@ struct Comparison {
 
     // MARK: Transitions
 
-    private mutating func check<Answer: Equatable>(_ verb: String, _ model: Answer, _ real: Answer) {
+    mutating func check<Answer: Equatable>(_ verb: String, _ model: Answer, _ real: Answer) {
         if model != real { differences.append("\(verb) answered\n    model: \(model)\n    redis: \(real)") }
     }
 
-    private mutating func name(_ prefix: String) -> String {
+    mutating func name(_ prefix: String) -> String {
         names += 1
         return "\(prefix)\(names)"
     }

@@ -46,6 +46,7 @@ struct ModelComparison {
         for script in [
             \Scripts.exchange, \.adopt, \.promote, \.reap, \.recover, \.enqueue, \.dequeue, \.cancel, \.retry, \.trim,
             \.delete, \.await, \.note, \.together,
+            \.delete, \.due, \.fire, \.declare, \.steer,
         ] {
             let source = scripts[keyPath: script].source
             scripts[keyPath: script].source = source.replacingOccurrences(

@@ -1,0 +1,138 @@
+import Logging
+
+/// fire: enqueues the jobs of periodic jobs when their times come. It sleeps until the next one does, and looks for new ones
+/// once an interval. It serves all queues, whichever the watcher was given.
+struct Firer: Sendable {
+    static let step = 100
+
+    let watch: Watch
+
+    /// What has been read of schedules: the text of `exp` and `tz`, and what it means.
+    private typealias Schedules = [PeriodicSchedule: PeriodicTimes]
+
+    func run() async {
+        var schedules: Schedules = [:]
+        await watch.every("fire periodic jobs") { () async throws(BackgroundError) -> Duration? in
+            let began = ContinuousClock.now
+            // Those that are due and can't be fired stay in front.
+            var left = 0
+            while true {
+                let looked = ContinuousClock.now
+                let due = try await watch.store.due(limit: Self.step, offset: left)
+                guard !due.entries.isEmpty, !Task.isCancelled else {
+                    return due.wait.map { began.duration(to: looked) + .milliseconds(max($0, 1)) }
+                }
+                left += try await fire(due, &schedules)
+            }
+        }
+    }
+
+    /// Fires what is due; returns how many of them stay as they are.
+    private func fire(_ due: DuePeriodics, _ schedules: inout Schedules) async throws(BackgroundError) -> Int {
+        var firings: [Firing] = []
+        for entry in due.entries {
+            do throws(BackgroundError) {
+                firings.append(try firing(entry, now: due.now, &schedules))
+            } catch {
+                report(entry.name, error.message)
+            }
+        }
+        let verdicts = try await watch.store.fire(firings)
+        var left = due.entries.count - firings.count
+        for (firing, verdict) in zip(firings, verdicts) {
+            if case .damaged(let sentence) = verdict { report(firing.name, sentence) }
+            switch verdict {
+            case .damaged, .early: left += 1
+            case .fired, .skipped, .passed, .rested, .taken: break
+            }
+        }
+        log(zip(firings, verdicts).filter { $0.1 == .fired }.map(\.0), now: due.now)
+        log(zip(firings, verdicts).filter { [.skipped, .passed].contains($0.1) }.map { $0 })
+        return left
+    }
+
+    private func firing(
+        _ entry: DuePeriodics.Entry,
+        now: Int64,
+        _ schedules: inout Schedules
+    ) throws(BackgroundError) -> Firing {
+        let fields: [String: String]
+        switch entry.fields {
+        case .damaged(let sentence): throw BackgroundError(.damaged, sentence)
+        case .read(let read): fields = read
+        }
+        guard let expression = fields["exp"], let className = fields["cls"], let queue = fields["que"] else {
+            let lacking = ["exp", "cls", "que"].filter { fields[$0] == nil }
+            throw BackgroundError(.damaged, "its hash lacks \(lacking.joined(separator: ", "))")
+        }
+        try Names.checkPeriodic(entry.name)
+        try Names.checkQueue(queue)
+        try Names.checkClass(className)
+        var until: Int64?
+        if let text = fields["unt"] {
+            guard let end = Int64(text) else {
+                throw BackgroundError(.damaged, "its field unt is \(Names.quoted(text)), which is no time")
+            }
+            until = end
+        }
+        let schedule = PeriodicSchedule(expression: expression, zone: fields["tz"])
+        if schedules.count > 10_000 { schedules = [:] }
+        let times: PeriodicTimes
+        if let known = schedules[schedule] { times = known } else { times = try PeriodicTimes(schedule) }
+        schedules[schedule] = times
+        let missed = MissedTimes(rawValue: fields["mis"] ?? "") ?? .once
+        let decision = FiringDecision(times, due: entry.due, now: now, missed: missed, until: until)
+        return Firing(
+            name: entry.name,
+            due: entry.due,
+            time: decision.time,
+            next: decision.next,
+            expression: expression,
+            zone: fields["tz"] ?? "",
+            job: .randomUUID()
+        )
+    }
+
+    // MARK: Saying so
+
+    private func report(_ name: String, _ sentence: String) {
+        watch.notices.log("periodic", "\(Names.quoted(name)) can't be fired: \(sentence)") {
+            watch.logger.error("The periodic job \($0). Declare it anew, or remove it (bg-cli cron remove)")
+        }
+    }
+
+    /// One line a step, with the first names; all of them at debug.
+    private func log(_ fired: [Firing], now: Int64) {
+        guard !fired.isEmpty else { return }
+        let more = fired.count > 10 ? ", …" : ""
+        watch.logger.info(
+            "Fired \(fired.count) periodic jobs: \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
+        )
+        for firing in fired {
+            let late = now - (firing.time ?? now)
+            watch.logger.debug(
+                "Fired a periodic job",
+                metadata: [
+                    LogKey.periodic: "\(firing.name)", LogKey.job: "\(firing.job)",
+                    LogKey.milliseconds: "\(late)",
+                ]
+            )
+            guard firing.time != firing.due else { continue }
+            watch.logger.notice(
+                "A periodic job missed times; the last one is run now",
+                metadata: [LogKey.periodic: "\(firing.name)", LogKey.milliseconds: "\(late)"]
+            )
+        }
+    }
+
+    private func log(_ left: [(Firing, Fired)]) {
+        for (firing, verdict) in left {
+            watch.logger.notice(
+                verdict == .skipped
+                    ? "A time of a periodic job is left out, since the job before has not ended"
+                    : "A time of a periodic job is left out, since it was missed",
+                metadata: [LogKey.periodic: "\(firing.name)"]
+            )
+        }
+    }
+}
