@@ -35,12 +35,12 @@ package struct StoreSnapshot: Sendable, Equatable {
 
     package var jobs: [String: Record] = [:]
     package var attempts: [String: Record] = [:]
-    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail; `cancel:<node>`: attempts to be
-    /// cancelled.
+    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`, `placed:<place>`: job IDs from head to tail; `cancel:<node>`: attempts to be
+    /// cancelled; `wake:<queue>`, `wake:<place>`: notes.
     package var lists: [String: [String]] = [:]
     /// `unique:<digest>`: the ID of the job that holds the lock.
     package var locks: [String: String] = [:]
-    /// `processing:<queue>`, `queues`, `paused`.
+    /// `processing:<queue>`, `queues`, `paused`, `places`.
     package var sets: [String: Set<String>] = [:]
     /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`: member to score.
     package var sortedSets: [String: [String: Int64]] = [:]

@@ -233,7 +233,7 @@ public final class Manager: Sendable {
             className: className,
             arguments: arguments,
             due: try DueTime.due(in: terms.delay, at: terms.time),
-            fields: try terms.options.fields(),
+            fields: try terms.options.fields() + terms.options.placement(or: terms.class).placement(),
             expiry: try all.expiry(),
             lock: try all.unique?.lock(
                 namespace: namespace,

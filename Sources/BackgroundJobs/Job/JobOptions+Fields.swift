@@ -10,8 +10,8 @@ extension JobOptions {
     /// The longest time limit, age or window: a hundred years.
     package static let longest = Duration.seconds(36_500 * 86_400)
 
-    /// The fields that travel in the hash, those that are nil left out. `expires` and `unique` are not among them: they
-    /// depend on when the job is enqueued.
+    /// The fields that travel in the hash, those that are nil left out. `expires` and `unique` are not among them, since they
+    /// depend on when the job is enqueued, nor is where it may run: that is ``placement()``, since the type may say it.
     ///
     /// - Throws: ``BackgroundError`` for a value that is not allowed.
     package func fields() throws(BackgroundError) -> [Field] {
@@ -42,6 +42,7 @@ extension JobOptions {
         var plain = self
         if case .custom = backoff { plain.backoff = nil }
         _ = try plain.fields()
+        _ = try placement()
         _ = try expiry()
         try unique?.check()
     }

@@ -8,6 +8,7 @@ public struct JobRegistry: Sendable {
     /// What is known of a class.
     package struct Entry: Sendable {
         package var options: JobOptions
+        var execution = JobExecution.pool
         package var handler: Handler
         var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
         var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
@@ -34,6 +35,7 @@ public struct JobRegistry: Sendable {
             J.name,
             Entry(
                 options: J.options,
+                execution: J.execution,
                 handler: { bytes, context in try await J.decoded(from: bytes).perform(context) },
                 outcome: J.outcome(of:),
                 onFailure: J.onFailure,
@@ -46,17 +48,20 @@ public struct JobRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: the class name.
-    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - options: what holds for jobs of the class that don't say; `expires`, `unique`, `on` and `avoiding` are the producers' part.
+    ///   - execution: where it runs: jobs that block their thread or compute for long run on threads of their own.
     ///   - perform: does the work, given the decoded arguments.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register<Arguments: Decodable & Sendable>(
         _ name: String,
         options: JobOptions = JobOptions(),
+        execution: JobExecution = .pool,
         _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Void
     ) {
         register(
             name,
             options: options,
+            execution: execution,
             raw: { bytes, context in
                 try await perform(try Arguments.decoded(from: bytes), context)
             }
@@ -67,15 +72,21 @@ public struct JobRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: the class name.
-    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - options: what holds for jobs of the class that don't say; `expires`, `unique`, `on` and `avoiding` are the producers' part.
+    ///   - execution: where it runs.
     ///   - handler: does the work.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
-    public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
+    public mutating func register(
+        _ name: String,
+        options: JobOptions = JobOptions(),
+        execution: JobExecution = .pool,
+        raw handler: @escaping Handler
+    ) {
         precondition(
-            options.expires == nil && options.unique == nil,
-            "the job class \(name): expires and unique are for those who enqueue it"
+            options.expires == nil && options.unique == nil && options.on == nil && options.avoiding == nil,
+            "the job class \(name): expires, unique, on and avoiding are for those who enqueue it"
         )
-        add(name, Entry(options: options, handler: handler))
+        add(name, Entry(options: options, execution: execution, handler: handler))
     }
 
     /// Registers a handler program.

@@ -14,7 +14,8 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
-                ["BLPOP", keys.cancel(nobody), "0.001"],
+                ["BLPOP", keys.cancel(nobody), "0.001"], ["RPUSH", key.wake, "0 suspect"], ["EXPIRE", key.wake, "1"],
+                ["BLPOP", key.wake, "0.001"],
                 ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"],
             ],
             inScripts: [key.delete] + ending(key) + [
@@ -23,7 +24,9 @@ package struct Rights: Sendable {
                 ["LRANGE", key.handoff, "0", "0"], ["LRANGE", key.ready, "0", "0"], ["LRANGE", key.suspects, "0", "0"],
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
-                ["ZADD", key.scheduled, "0", "-"], key.delete,
+                ["ZADD", key.scheduled, "0", "-"],
+                ["SRANDMEMBER", keys.places, "1"], ["LLEN", key.wake], ["RPUSH", key.placed, "-"],
+                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"], key.delete,
             ]
         )
     }
@@ -34,9 +37,11 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
                 ["SMEMBERS", keys.queues], ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
-                ["LRANGE", key.handoff, "0", "0"],
+                ["LRANGE", key.handoff, "0", "0"], ["SRANDMEMBER", keys.places, "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
+                ["LRANGE", key.placed, "0", "0"], ["LLEN", key.placed], ["LREM", key.placed, "1", "-"],
+                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"],
                 ["SADD", key.processing, "-"], ["LREM", key.handoff, "1", "-"],
                 ["ZRANGEBYSCORE", key.scheduled, "0", "0"], ["ZRANGE", key.scheduled, "0", "0"],
                 ["ZREM", key.scheduled, "-"], ["ZREM", key.ended, "-"], ["ZCARD", key.completed],
@@ -69,7 +74,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics, lock: String
+        statistics, lock, placed, wake: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -85,12 +90,14 @@ private struct ProbedKeys {
         dead = keys.dead(name)
         statistics = keys.statistics(name)
         lock = keys.lock(name)
+        placed = keys.placed(Place(queue: name, kind: .on, name: name))
+        wake = keys.wake(name)
     }
 
     var delete: [String] {
         [
             "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
-            lock,
+            lock, placed, wake,
         ]
     }
 }

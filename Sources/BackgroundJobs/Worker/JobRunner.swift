@@ -51,6 +51,7 @@ struct JobRunner: Sendable {
         let context: JobContext
         /// What it may take beyond `killAfter` to end when it is cancelled: a process that is killed has to be cleared away.
         let unwinding: Duration
+        var isOnThread: Bool { entry?.execution == .thread }
         private let claimed = ContinuousClock.now
 
         fileprivate init(
@@ -76,6 +77,8 @@ struct JobRunner: Sendable {
         }
     }
 
+    func entry(of job: ClaimedJob) -> JobRegistry.Entry? { entries[job.className ?? ""] }
+
     func attempt(
         _ job: ClaimedJob,
         cancellation: @escaping @Sendable () -> JobContext.Cancellation?
@@ -91,7 +94,7 @@ struct JobRunner: Sendable {
             logger: logger,
             cancellation: cancellation
         )
-        let entry = entries[className]
+        let entry = entry(of: job)
         let defaults = entry?.options ?? JobOptions()
         let isIsolated = job.isLastTry && isolation != nil
         guard !job.fields.isEmpty else { return Attempt(job, entry, defaults, context, isIsolated: isIsolated) }

@@ -8,9 +8,28 @@ extension WorkerMachine {
     /// A wait moved an ID to `handoff`.
     package mutating func woke(_ queue: String) -> Woken {
         waits[queue] = .idle
-        guard phase == .working, free > 0 else { return .giveBack }
+        guard phase == .working, room(for: queue) > 0 else { return .giveBack }
         isHungry = true
         return .claim
+    }
+
+    /// What a note that jobs were set aside means here: there may be one to be claimed; there is no room at present; none of them
+    /// is for this worker.
+    package enum Noted: Sendable, Equatable { case claim, busy, unfit }
+
+    /// Jobs of a queue were set aside: suspects, or for some nodes only, of which this is one.
+    package mutating func noted(_ queue: String, isSuspect: Bool) -> Noted {
+        guard phase == .working, room(for: queue) > 0 else { return .busy }
+        if isSuspect, runsSuspect { return .unfit }
+        isHungry = true
+        return .claim
+    }
+
+    /// The queues that there is room for, where nothing is to be done before it waits.
+    package var listens: [String] {
+        guard phase == .working, isLinked, !polls, !isHungry, calls.isEmpty, free > 0 else { return [] }
+        let left = left()
+        return queues.names.filter { left.room($0) > 0 }
     }
 
     /// A wait ended without an ID: its time was over, or its connection broke.

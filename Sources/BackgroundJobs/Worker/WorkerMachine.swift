@@ -55,11 +55,12 @@ package struct WorkerMachine: Sendable {
         case refused(until: ContinuousClock.Instant)
     }
 
-    let queues: QueueOrder
+    private(set) var queues: QueueOrder
     private let fibers: Int
+    private let capacity: FiberRoom
     private let defaults: ClaimDefaults
     private let endsWhenEmpty: Bool
-    private let polls: Bool
+    let polls: Bool
 
     // What follows is touched in this file, and in the one beside it that holds the events of the link and the stop.
     var phase = Phase.working
@@ -86,6 +87,8 @@ package struct WorkerMachine: Sendable {
     /// Whether a claim is due without anything to report.
     var isHungry = true
     private var lastClaimWasShort = false
+    /// Whether the last claim left a queue out for which there was no room.
+    private var leftOut = false
     private var paused: Set<String> = []
     var nextPoll: ContinuousClock.Instant?
     var backoff: Backoff?
@@ -103,12 +106,14 @@ package struct WorkerMachine: Sendable {
     package init(
         queues: QueueOrder,
         fibers: Int,
+        reserve: [String: Int] = [:],
         defaults: ClaimDefaults = ClaimDefaults(),
         endsWhenEmpty: Bool = false
     ) {
         precondition(fibers > 0, "a worker has at least one fiber")
         self.queues = queues
         self.fibers = fibers
+        capacity = FiberRoom(fibers: fibers, reserve: reserve)
         self.defaults = defaults
         self.endsWhenEmpty = endsWhenEmpty
         polls = queues.names.count > Self.mostWaits
@@ -135,6 +140,8 @@ package struct WorkerMachine: Sendable {
             return .sweep
         }
         if let backoff, backoff.until > now { return .sleep(until: backoff.until) }
+        // To know that all queues are empty takes a claim from all of them.
+        if phase == .working, endsWhenEmpty, leftOut, isSettled { isHungry = true }
         if let call = makeCall() { return .exchange(call) }
         if phase == .working, endsWhenEmpty, lastClaimWasShort, !isHungry, isSettled, paused.isEmpty { return end() }
         let toArm = waitsToArm(now: now)
@@ -161,6 +168,27 @@ package struct WorkerMachine: Sendable {
 
     var free: Int { max(0, room) }
 
+    /// The fibers left, by whose they are; what of the ends that wait is about to be reported counts as left.
+    func left(reporting reported: Int = 0) -> FiberRoom {
+        guard !capacity.own.isEmpty else {
+            var left = capacity
+            left.shared = room + reported
+            return left
+        }
+        var held: [String: Int] = [:]
+        for run in running.values { held[run.queue, default: 0] += 1 }
+        for finish in unreported.dropFirst(reported) { held[finish.queue, default: 0] += 1 }
+        for finish in unrecordable { held[finish.queue, default: 0] += 1 }
+        guard !calls.isEmpty else { return capacity.left(held) }
+        // A call under way frees what it reports and takes what it claims, or fails and does neither.
+        let done = calls.reduce(capacity.left(held)) { $0.less($1.claim) }
+        for finish in calls.flatMap(\.finishes) { held[finish.queue, default: 0] += 1 }
+        return done.least(capacity.left(held))
+    }
+
+    /// How many jobs of a queue there is room for.
+    func room(for queue: String) -> Int { min(free, left().room(queue)) }
+
     /// How many jobs one call carries at most. Half of the fibers: while Redis works on one half the worker runs the other.
     private var batch: Int { fibers < 16 ? fibers : min(Self.largestBatch, fibers / 2) }
 
@@ -172,11 +200,12 @@ package struct WorkerMachine: Sendable {
     private mutating func makeCall(claiming: Bool = true) -> Call? {
         guard mayCall else { return nil }
         let reported = min(unreported.count, batch)
-        let wanted = claiming && phase == .working ? max(0, min(batch, room + reported)) : 0
+        let left = left(reporting: reported)
+        let wanted = claiming && phase == .working ? max(0, min(batch, room + reported, left.total)) : 0
         guard reported > 0 || (isHungry && wanted > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
-        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: wanted))
+        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: wanted, left))
         nextCall += 1
         calls.append(call)
         if wanted > 0 { isHungry = false }
@@ -189,14 +218,18 @@ package struct WorkerMachine: Sendable {
         return makeCall(claiming: false)
     }
 
-    private mutating func makeClaim(wanted: Int) -> Claim {
+    private mutating func makeClaim(wanted: Int, _ left: FiberRoom) -> Claim {
         guard wanted > 0 else { return .none }
+        let part = left.part(of: wanted)
+        leftOut = queues.names.contains { part.room($0) == 0 }
         let reoffered = Array(spare.prefix(wanted))
         spare.removeFirst(reoffered.count)
         return Claim(
             wanted: wanted,
-            mayTakeSuspect: !running.values.contains(where: \.isSuspect) && calls.isEmpty,
+            mayTakeSuspect: !runsSuspect && calls.isEmpty,
             queues: queues.next(),
+            shared: min(wanted, max(0, part.shared)),
+            reserved: part.own.filter { $0.value > 0 },
             defaults: defaults,
             reoffered: reoffered,
             offered: (reoffered.count..<wanted).map { _ in .randomUUID() }
@@ -205,8 +238,9 @@ package struct WorkerMachine: Sendable {
 
     private mutating func waitsToArm(now: ContinuousClock.Instant) -> [String] {
         guard phase == .working, !polls, !isHungry, calls.isEmpty, free > 0 else { return [] }
+        let left = left()
         var armed: [String] = []
-        for queue in queues.names where !paused.contains(queue) {
+        for queue in queues.names where !paused.contains(queue) && left.room(queue) > 0 {
             switch waits[queue] ?? .idle {
             case .armed:
                 continue
@@ -267,6 +301,7 @@ package struct WorkerMachine: Sendable {
     /// Whether ends wait to be reported, or for the answer to their report.
     package var isReporting: Bool { !unreported.isEmpty || calls.contains { !$0.finishes.isEmpty } }
 
+    var runsSuspect: Bool { running.values.contains(where: \.isSuspect) }
     package func isRunning(_ attempt: String) -> Bool { running[attempt] != nil }
     package var runningCount: Int { running.count }
     package var isWorking: Bool { phase == .working }
@@ -306,6 +341,7 @@ package struct WorkerMachine: Sendable {
             let used = Set(reply.jobs.map(\.attempt) + reply.spent)
             spare.append(contentsOf: call.claim.reoffered.filter { !used.contains($0) })
             paused = Set(reply.paused)
+            queues.served(reply.jobs.map(\.queue))
             lastClaimWasShort = reply.isShort
             if !reply.isShort { isHungry = true }
             schedulePoll(now: now, isShort: reply.isShort)

@@ -51,6 +51,10 @@ enum JobText {
             ("crash retries", job.crashRetries),
             ("crash window", job.crashWindow.map(window)),
             ("unique", unique(job)),
+            ("on node", job.on),
+            ("avoids node", job.avoiding),
+            ("fallback", job.fallback.map(fallback)),
+            ("set aside", place(job)),
             ("copy of", job.origin),
         ]
     }
@@ -93,6 +97,15 @@ enum JobText {
         case .list(let delays): delays.map(time).joined(separator: ", ")
         case .exponential, .custom, nil: text
         }
+    }
+
+    private static func fallback(_ text: String) -> String {
+        guard case .after(let time)? = Fallback(text: text) else { return text }
+        return "after \(self.time(time))"
+    }
+
+    private static func place(_ job: JobRecord) -> String? {
+        job.place.map { $0 == "any" ? "no longer: any node may run it" : $0 + (job.placedAt.map { ", since \(Timestamp.text($0))" } ?? "") }
     }
 
     private static func unique(_ job: JobRecord) -> String? {

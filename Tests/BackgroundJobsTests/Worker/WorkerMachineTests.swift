@@ -365,7 +365,7 @@ struct WorkerMachineTests {
 }
 
 /// A machine that an expectation may drive: a macro's operands are captured, and a captured struct does not change.
-private final class Trace {
+final class Trace {
     private var machine: WorkerMachine
 
     init(_ machine: WorkerMachine) { self.machine = machine }
