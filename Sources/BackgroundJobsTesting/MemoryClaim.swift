@@ -122,7 +122,9 @@ struct MemoryClaim {
         var dealt = 0
         var waited: Int64 = 0
         for id in ids {
-            guard room(queue) > 0, deal(with: id, in: queue, isSuspect: kind == "suspects", &waited, &state) else { break }
+            guard room(queue) > 0, deal(with: id, in: queue, isSuspect: kind == "suspects", &waited, &state) else {
+                break
+            }
             dealt += 1
         }
         state.data.lists["\(kind):\(queue)"]?.removeFirst(dealt)
@@ -197,7 +199,9 @@ struct MemoryClaim {
             return .staysWithAllBehindIt
         }
         let number = (count("att", of: id, record, queue) ?? 0) + 1
-        guard let attempt = begin(id, in: queue, number: number, record, under: rules, &state) else { return .staysWithAllBehindIt }
+        guard let attempt = begin(id, in: queue, number: number, record, under: rules, &state) else {
+            return .staysWithAllBehindIt
+        }
         state.data.jobs[id]?["att"] = "\(number)"
         state.data.jobs[id]?["las"] = attempt
         state.data.jobs[id]?["pla"] = nil

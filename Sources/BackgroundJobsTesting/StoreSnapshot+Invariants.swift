@@ -12,7 +12,9 @@ extension StoreSnapshot {
     package func invariantViolations() -> [String] {
         let places = placesOfJobs()
         let homes = homesOfAttempts()
-        return (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places) + unlistedPlaces())
+        return
+            (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)
+            + unlistedPlaces())
             .sorted()
     }
 
@@ -94,7 +96,9 @@ extension StoreSnapshot {
     // I9
     private func unlistedPlaces() -> [String] {
         let filled = Set(lists.keys.compactMap { Self.queue(of: $0, "placed") })
-        return filled.symmetricDifference(sets["places"] ?? []).map { "I9: places and placed:\($0) contradict each other" }
+        return filled.symmetricDifference(sets["places"] ?? []).map {
+            "I9: places and placed:\($0) contradict each other"
+        }
     }
 
     // I8

@@ -26,7 +26,10 @@ struct Placer: Sendable {
     private func look(_ absences: inout Absences) async throws(BackgroundError) {
         let keys = watch.store.keys
         let members = try await watch.store.send("SRANDMEMBER", keys.places, "\(Self.most)").array ?? []
-        guard !members.isEmpty else { return absences = Absences() }
+        guard !members.isEmpty else {
+            absences = Absences()
+            return
+        }
         let session = watch.store.client.session?.number
         let workers = try await connectedWorkers()
         // A connection made anew may be that to a server whose workers are still on their way to it.

@@ -33,7 +33,9 @@ extension JobRegistry {
         let attempt = runner.attempt(job) { isCancelled() ? .shutdown : nil }
         // Of its own in any case: what ends the process, and what reads its signals, runs on the pool.
         let threads = attempt.isOnThread ? JobThreads(count: 1) : nil
-        guard let error = await withTaskExecutorPreference(threads, operation: { await runner.perform(attempt) }) else { return .completed }
+        guard let error = await withTaskExecutorPreference(threads, operation: { await runner.perform(attempt) }) else {
+            return .completed
+        }
         let settlement = runner.settlement(of: attempt, error)
         await runner.tell(attempt, of: settlement)
         return settlement.ending

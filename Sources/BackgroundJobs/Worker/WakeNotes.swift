@@ -75,7 +75,9 @@ final class WakeNotes: Sendable {
                 if let key = note.first?.text, let text = note.last?.text { take(text, from: key) }
                 listen()
             case .error(let text) where !text.hasPrefix("UNBLOCKED"):
-                notices.log("wake", text) { logger.warning("Can't wait to be woken for jobs that were set aside: \($0)") }
+                notices.log("wake", text) {
+                    logger.warning("Can't wait to be woken for jobs that were set aside: \($0)")
+                }
                 client.eventLoop.scheduleTask(in: .seconds(1)) { self.listen() }
             default:
                 listen()

@@ -105,7 +105,10 @@ enum JobText {
     }
 
     private static func place(_ job: JobRecord) -> String? {
-        job.place.map { $0 == "any" ? "no longer: any node may run it" : $0 + (job.placedAt.map { ", since \(Timestamp.text($0))" } ?? "") }
+        job.place.map {
+            $0 == "any"
+                ? "no longer: any node may run it" : $0 + (job.placedAt.map { ", since \(Timestamp.text($0))" } ?? "")
+        }
     }
 
     private static func unique(_ job: JobRecord) -> String? {

@@ -6,7 +6,7 @@ struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
         abstract: "Lists the jobs of a state, a page at a time.",
-        usage: "bg-cli jobs <state> [-q <queue>] [--node <name>] [--limit <n>] [--offset <n>] [<options>]",
+        usage: "bg-cli jobs <state> [-q <queue>] [--node <name>] [<options>]",
         discussion: """
             States: \(JobList.allCases.map(\.rawValue).joined(separator: ", ")). Those that wait are listed with the next one \
             first, those that ended with the latest first. processing, completed, failed and ended list attempts.

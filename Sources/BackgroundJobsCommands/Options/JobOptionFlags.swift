@@ -140,7 +140,9 @@ struct JobOptionFlags: ParsableArguments {
     var fallback: Fallback?
 
     func validate() throws {
-        if on != nil, avoiding != nil { throw ValidationError("--on and --avoiding exclude each other: give one of them.") }
+        if on != nil, avoiding != nil {
+            throw ValidationError("--on and --avoiding exclude each other: give one of them.")
+        }
         if fallback != nil, on == nil, avoiding == nil {
             throw ValidationError("--fallback needs --on or --avoiding, which say where the job is to run.")
         }

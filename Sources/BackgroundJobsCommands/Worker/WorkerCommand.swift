@@ -173,7 +173,9 @@ struct WorkerCommand: AsyncParsableCommand {
         for part in (reserve ?? "").split(separator: ",", omittingEmptySubsequences: false) where reserve != nil {
             let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard halves.count == 2, let count = Int(halves[1]) else {
-                throw ValidationError("--reserve: \(Names.quoted(part)) is no queue with a number; write high=10,low=5.")
+                throw ValidationError(
+                    "--reserve: \(Names.quoted(part)) is no queue with a number; write high=10,low=5."
+                )
             }
             guard reserved.updateValue(count, forKey: String(halves[0])) == nil else {
                 throw ValidationError("--reserve: the queue \(Names.quoted(halves[0])) is named twice.")

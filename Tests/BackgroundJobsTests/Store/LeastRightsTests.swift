@@ -25,7 +25,12 @@ struct LeastRightsTests {
         let chosen = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen").id
         try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
         let wrong = try await manager.enqueue("NoSuchClass", options: JobOptions(retries: 0)).id
-        for job in [now, later, chosen] {
+        let placed = try await manager.enqueue(
+            "Nap",
+            arguments: #"{"sleep":0}"#,
+            options: JobOptions(on: "nowhere", fallback: .after(.milliseconds(50)))
+        ).id
+        for job in [now, later, chosen, placed] {
             try await system.eventually("\(job) completes") {
                 $0.hasCompleted
             } job: {
@@ -293,7 +298,7 @@ struct LeastRightsTests {
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "place", "wake",
         ]
         // What a watcher has nothing to do with it may be denied.
         for user in kind == "cancel" ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {

@@ -238,7 +238,10 @@ struct ClaimConformance {
         }
     }
 
-    @Test("a suspect that waits in the queue is taken from there, one at a time, or put aside", arguments: StoreKind.allCases)
+    @Test(
+        "a suspect that waits in the queue is taken from there, one at a time, or put aside",
+        arguments: StoreKind.allCases
+    )
     func suspectsInReady(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("s", "t", "a")

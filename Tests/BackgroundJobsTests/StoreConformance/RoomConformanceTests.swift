@@ -37,7 +37,10 @@ struct RoomConformance {
         }
     }
 
-    @Test("a queue that has used up its room may hold more; one without room says nothing", arguments: StoreKind.allCases)
+    @Test(
+        "a queue that has used up its room may hold more; one without room says nothing",
+        arguments: StoreKind.allCases
+    )
     func short(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", queue: "high")

@@ -141,7 +141,9 @@ struct JobThreadsTests {
                 let job = try await shop.enqueue("Blocks", limits)
                 #expect(try await shop.errors(of: job) == ["Timeout"])
             }
-            try await eventually("it says why") { shop.log.all.contains { $0.contains("2 jobs ignore their cancellation") } }
+            try await eventually("it says why") {
+                shop.log.all.contains { $0.contains("2 jobs ignore their cancellation") }
+            }
         }
     }
 }
