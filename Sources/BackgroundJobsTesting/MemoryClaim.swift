@@ -2,8 +2,8 @@ import BackgroundJobs
 
 /// One claim on a ``MemoryState``: what is wanted, what is left of the offers, what has been found.
 struct MemoryClaim {
-    private let voucher: Voucher
-    private let queues: [String]
+    let voucher: Voucher
+    let queues: [String]
     private let defaults: ClaimDefaults
     private var reoffered: [String]
     private var offers: [String]
@@ -16,14 +16,14 @@ struct MemoryClaim {
     private var taken: Set<String> = []
     private var rejected: Set<String> = []
     /// By queue, the places whose jobs may run here.
-    private var openPlaces: [String: [Place]] = [:]
+    var openPlaces: [String: [Place]] = [:]
     /// Notes for those who may run what is put aside, by the name of their list.
-    private var woken: [String: [String]] = [:]
+    var woken: [String: [String]] = [:]
     private(set) var jobs: [ClaimedJob] = []
     private(set) var notices: [Notice] = []
     private(set) var paused: [String] = []
     private(set) var spent: [String] = []
-    private(set) var isShort = true
+    var isShort = true
 
     init(_ claim: Claim, _ voucher: Voucher) {
         self.voucher = voucher
@@ -59,7 +59,7 @@ struct MemoryClaim {
     }
 
     /// How many jobs may still be taken from a queue.
-    private func room(_ queue: String) -> Int { min(wanted, own[queue, default: 0] + max(0, shared)) }
+    func room(_ queue: String) -> Int { min(wanted, own[queue, default: 0] + max(0, shared)) }
 
     private mutating func takeFiber(_ queue: String) {
         wanted -= 1
@@ -144,9 +144,9 @@ struct MemoryClaim {
     }
 
     /// What becomes of the place of an ID in its list.
-    private enum Dealt { case gone, stays, staysWithAllBehindIt }
+    enum Dealt { case gone, stays, staysWithAllBehindIt }
 
-    private mutating func deal(
+    mutating func deal(
         with id: String,
         in queue: String,
         isSuspect: Bool,
@@ -216,65 +216,6 @@ struct MemoryClaim {
         if crashes.count > 1 || isSuspect { mayTakeSuspect = false }
         jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, isSuspect: isSuspect, rules, state))
         return .gone
-    }
-
-    // MARK: Places
-
-    private mutating func findPlaces(_ state: MemoryState) {
-        guard let places = state.data.sets["places"]?.sorted(), !places.isEmpty else { return }
-        let name = Node.name(of: voucher.node)
-        for queue in queues { openPlaces[queue] = [Place(queue: queue, kind: .on, name: name)] }
-        for place in places.compactMap(Place.init) where place.kind == .avoid && place.name != name {
-            openPlaces[place.queue]?.append(place)
-        }
-    }
-
-    /// Where a job has to wait, since it is not for this node.
-    private mutating func place(for id: String, _ record: MemoryState.Record, _ queue: String) -> Place? {
-        guard record["pla"] != "any" else { return nil }
-        let (kind, name): (Place.Kind, String?) =
-            record.present("on").map { (.on, $0) } ?? (.avoid, record.present("avo"))
-        guard let name else { return nil }
-        let place = Place(queue: queue, kind: kind, name: name)
-        guard !place.suits(Node.name(of: voucher.node)) else { return nil }
-        guard Names.isNodeName(name) else {
-            notice(queue, "job \(id): may run on any node: \(name) is no name of a node")
-            return nil
-        }
-        return place
-    }
-
-    private mutating func setAside(_ id: String, in place: Place, _ state: inout MemoryState) {
-        state.data.lists["placed:\(place)", default: []].append(id)
-        state.data.sets["places", default: []].insert("\(place)")
-        state.data.jobs[id]?["pla"] = place.field
-        state.set("plt", of: id, to: state.now)
-        if place.kind == .on { wake("\(place)", "0 on") } else { wake(place.queue, "0 avoid \(place.name)") }
-    }
-
-    private mutating func wake(_ list: String, _ note: String) {
-        if woken[list, default: []].count < 16 { woken[list, default: []].append(note) }
-    }
-
-    /// Suspects are passed over where this worker runs one.
-    private mutating func take(from place: Place, _ state: inout MemoryState) {
-        let key = "placed:\(place)"
-        let window = room(place.queue) + 15
-        let ids = (state.data.lists[key] ?? []).prefix(window)
-        var gone = 0
-        var waited: Int64 = 0
-        dealing: for id in ids where room(place.queue) > 0 {
-            switch deal(with: id, in: place.queue, isSuspect: false, isPlaced: true, &waited, &state) {
-            case .gone:
-                if let index = state.data.lists[key]?.firstIndex(of: id) { state.data.lists[key]?.remove(at: index) }
-                gone += 1
-            case .stays: continue
-            case .staysWithAllBehindIt: break dealing
-            }
-        }
-        if waited > 0 { state.countInMinute(place.queue, "wait", Double(waited)) }
-        if gone > 0, ids.count == window { isShort = false }
-        state.closeIfEmpty(place)
     }
 
     /// How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
@@ -401,7 +342,7 @@ struct MemoryClaim {
         return value
     }
 
-    private mutating func notice(_ queue: String, _ sentence: String) {
+    mutating func notice(_ queue: String, _ sentence: String) {
         notices.append(Notice(queue: queue, sentence: sentence))
     }
 }

@@ -123,7 +123,9 @@ extension Inspector {
     }
 
     /// The fields that a copy gets from the job.
-    private static let copied = ["que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw"]
+    private static let copied = [
+        "que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw", "on", "avo", "fbk",
+    ]
 
     // MARK: Where entries are
 

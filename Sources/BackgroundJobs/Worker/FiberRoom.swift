@@ -56,3 +56,33 @@ package struct FiberRoom: Sendable, Equatable {
         return part
     }
 }
+
+extension WorkerMachine {
+    /// The fibers left, by whose they are; what of the ends that wait is about to be reported counts as left.
+    func left(reporting reported: Int = 0) -> FiberRoom {
+        guard !capacity.own.isEmpty else {
+            var left = capacity
+            left.shared = room + reported
+            return left
+        }
+        var held: [String: Int] = [:]
+        for run in running.values { held[run.queue, default: 0] += 1 }
+        for finish in unreported.dropFirst(reported) { held[finish.queue, default: 0] += 1 }
+        for finish in unrecordable { held[finish.queue, default: 0] += 1 }
+        guard !calls.isEmpty else { return capacity.left(held) }
+        // A call under way frees what it reports and takes what it claims, or fails and does neither.
+        let done = calls.reduce(capacity.left(held)) { $0.less($1.claim) }
+        for finish in calls.flatMap(\.finishes) { held[finish.queue, default: 0] += 1 }
+        return done.least(capacity.left(held))
+    }
+
+    /// How many jobs of a queue there is room for.
+    func room(for queue: String) -> Int { min(free, left().room(queue)) }
+
+    /// The queues that there is room for, where nothing is to be done before it waits.
+    package var listens: [String] {
+        guard phase == .working, isLinked, !polls, !isHungry, calls.isEmpty, free > 0 else { return [] }
+        let left = left()
+        return queues.names.filter { left.room($0) > 0 }
+    }
+}

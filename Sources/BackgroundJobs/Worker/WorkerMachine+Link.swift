@@ -25,13 +25,6 @@ extension WorkerMachine {
         return .claim
     }
 
-    /// The queues that there is room for, where nothing is to be done before it waits.
-    package var listens: [String] {
-        guard phase == .working, isLinked, !polls, !isHungry, calls.isEmpty, free > 0 else { return [] }
-        let left = left()
-        return queues.names.filter { left.room($0) > 0 }
-    }
-
     /// A wait ended without an ID: its time was over, or its connection broke.
     package mutating func waitEnded(_ queue: String) {
         waits[queue] = .idle

@@ -57,7 +57,7 @@ package struct WorkerMachine: Sendable {
 
     private(set) var queues: QueueOrder
     private let fibers: Int
-    private let capacity: FiberRoom
+    let capacity: FiberRoom
     private let defaults: ClaimDefaults
     private let endsWhenEmpty: Bool
     let polls: Bool
@@ -161,33 +161,12 @@ package struct WorkerMachine: Sendable {
 
     /// Fibers on which nothing runs and whose last end is acknowledged. Below zero while more is kept than there is room
     /// for: ends that can't be recorded, and what an adoption granted.
-    private var room: Int {
+    var room: Int {
         let underWay = calls.reduce(0) { $0 + max($1.finishes.count, $1.claim.wanted) }
         return fibers - running.count - unreported.count - unrecordable.count - underWay - unsure.count
     }
 
     var free: Int { max(0, room) }
-
-    /// The fibers left, by whose they are; what of the ends that wait is about to be reported counts as left.
-    func left(reporting reported: Int = 0) -> FiberRoom {
-        guard !capacity.own.isEmpty else {
-            var left = capacity
-            left.shared = room + reported
-            return left
-        }
-        var held: [String: Int] = [:]
-        for run in running.values { held[run.queue, default: 0] += 1 }
-        for finish in unreported.dropFirst(reported) { held[finish.queue, default: 0] += 1 }
-        for finish in unrecordable { held[finish.queue, default: 0] += 1 }
-        guard !calls.isEmpty else { return capacity.left(held) }
-        // A call under way frees what it reports and takes what it claims, or fails and does neither.
-        let done = calls.reduce(capacity.left(held)) { $0.less($1.claim) }
-        for finish in calls.flatMap(\.finishes) { held[finish.queue, default: 0] += 1 }
-        return done.least(capacity.left(held))
-    }
-
-    /// How many jobs of a queue there is room for.
-    func room(for queue: String) -> Int { min(free, left().room(queue)) }
 
     /// How many jobs one call carries at most. Half of the fibers: while Redis works on one half the worker runs the other.
     private var batch: Int { fibers < 16 ? fibers : min(Self.largestBatch, fibers / 2) }
