@@ -115,6 +115,10 @@ extension JobOptions {
         delivery = read("dlv", "amo or alo") { code in Delivery.allCases.first { $0.code == code } }
         crashRetries = read("crm", "a number or all") { CrashRetries(text: $0) }
         crashWindow = read("crw", "milliseconds", milliseconds(0))
+        on = read("on", "the name of a worker") { Names.isNodeName($0) ? $0 : nil }
+        // Beside the other it has no effect.
+        if on == nil { avoiding = read("avo", "the name of a worker") { Names.isNodeName($0) ? $0 : nil } }
+        if on != nil || avoiding != nil { fallback = read("fbk", "milliseconds or never") { Fallback(text: $0) } }
     }
 }
 

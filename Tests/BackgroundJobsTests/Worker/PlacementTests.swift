@@ -171,6 +171,11 @@ struct PlacementTests {
                 try await shop.manager.enqueue(Local(), options: JobOptions(fallback: .after(.seconds(1)))).id
             )
             #expect(hasty["on"] == "one" && hasty["fbk"] == "1000")
+            let inspector = try Inspector(redis: RedisOptions(url: shop.server.url))
+            let id = try await shop.enqueue("Quick", JobOptions(on: "one", fallback: .never))
+            let copy = try await shop.records.job(try await inspector.copy(id, arguments: "{}"))
+            #expect(copy["on"] == "one" && copy["fbk"] == "never" && copy["ori"] == id)
+            await inspector.close()
             for wrong in [
                 JobOptions(on: "a b"), JobOptions(on: ""), JobOptions(on: "a", avoiding: "b"),
                 JobOptions(fallback: .never), JobOptions(on: "a", fallback: .after(.seconds(-1))),
