@@ -2,21 +2,28 @@ import BackgroundJobs
 
 /// One claim on a ``MemoryState``: what is wanted, what is left of the offers, what has been found.
 struct MemoryClaim {
-    private let voucher: Voucher
-    private let queues: [String]
+    let voucher: Voucher
+    let queues: [String]
     private let defaults: ClaimDefaults
     private var reoffered: [String]
     private var offers: [String]
     private var wanted: Int
+    /// Fibers that jobs of any queue may use, and by queue those that are its own.
+    private var shared: Int
+    private var own: [String: Int]
     private var bytes: Int
     private var mayTakeSuspect: Bool
     private var taken: Set<String> = []
     private var rejected: Set<String> = []
+    /// By queue, the places whose jobs may run here.
+    var openPlaces: [String: [Place]] = [:]
+    /// Notes for those who may run what is put aside, by the name of their list.
+    var woken: [String: [String]] = [:]
     private(set) var jobs: [ClaimedJob] = []
     private(set) var notices: [Notice] = []
     private(set) var paused: [String] = []
     private(set) var spent: [String] = []
-    private(set) var isShort = true
+    var isShort = true
 
     init(_ claim: Claim, _ voucher: Voucher) {
         self.voucher = voucher
@@ -25,22 +32,39 @@ struct MemoryClaim {
         reoffered = claim.reoffered
         offers = claim.reoffered + claim.offered
         wanted = min(claim.wanted, 128)
+        shared = claim.shared
+        own = claim.reserved
         bytes = claim.bytes
         mayTakeSuspect = claim.mayTakeSuspect
     }
 
     mutating func run(_ state: inout MemoryState) {
         regrant(&state)
+        findPlaces(state)
         for queue in queues {
             if state.data.sets["paused"]?.contains(queue) ?? false {
                 paused.append(queue)
                 state.putBack(queue)
-            } else if wanted > 0 {
+            } else if room(queue) > 0 {
                 claim(queue, &state)
             }
         }
         if wanted <= 0 { isShort = false }
         spent += reoffered.filter { rejected.contains($0) }
+        for (list, notes) in woken {
+            let length = state.list("wake", list).count
+            guard length < 16 else { continue }
+            for note in notes.prefix(16 - length) { state.pushTail("wake", list, note) }
+            state.setDeadline("wake:\(list)", in: 60_000)
+        }
+    }
+
+    /// How many jobs may still be taken from a queue.
+    func room(_ queue: String) -> Int { min(wanted, own[queue, default: 0] + max(0, shared)) }
+
+    private mutating func takeFiber(_ queue: String) {
+        wanted -= 1
+        if own[queue, default: 0] > 0 { own[queue, default: 0] -= 1 } else { shared -= 1 }
     }
 
     /// Offers that an earlier call, whose reply was lost, has used: those that run are handed out once more, in place of
@@ -66,7 +90,7 @@ struct MemoryClaim {
                 let job = ClaimedJob(regranting: attempt, of: id, in: queue, state)
                 jobs.append(job)
                 offers.removeAll { $0 == attempt }
-                wanted -= 1
+                takeFiber(queue)
                 bytes -= job.arguments.count
                 if job.isSuspect { mayTakeSuspect = false }
             }
@@ -79,19 +103,18 @@ struct MemoryClaim {
     }
 
     private mutating func claim(_ queue: String, _ state: inout MemoryState) {
-        let asked = wanted
+        let asked = room(queue)
         let handoff = Array(state.list("handoff", queue).prefix(asked))
         let ready = Array(state.list("ready", queue).prefix(asked))
         let suspect = mayTakeSuspect ? Array(state.list("suspects", queue).prefix(1)) : []
         let before = jobs.count
         // A suspect first: a queue that is always full would never let it come up.
-        if take(suspect, from: "suspects", queue, &state) > 0 {
-            if jobs.count > before { mayTakeSuspect = false } else { isShort = false }
-        }
+        if take(suspect, from: "suspects", queue, &state) > 0, jobs.count == before { isShort = false }
+        for place in openPlaces[queue] ?? [] where room(queue) > 0 { take(from: place, &state) }
         take(handoff, from: "handoff", queue, &state)
         take(ready, from: "ready", queue, &state)
         // What was looked at has been dropped, or cost no fiber: there may be more behind it.
-        if wanted > 0, handoff.count == asked || ready.count == asked { isShort = false }
+        if handoff.count == asked || ready.count == asked || room(queue) <= 0 { isShort = false }
     }
 
     /// Deals with the IDs at the head of a list, one after the other, and takes them off it; returns how many.
@@ -100,7 +123,9 @@ struct MemoryClaim {
         var dealt = 0
         var waited: Int64 = 0
         for id in ids {
-            guard wanted > 0, deal(with: id, in: queue, isSuspect: kind == "suspects", &waited, &state) else { break }
+            guard room(queue) > 0, deal(with: id, in: queue, isSuspect: kind == "suspects", &waited, &state) else {
+                break
+            }
             dealt += 1
         }
         state.data.lists["\(kind):\(queue)"]?.removeFirst(dealt)
@@ -116,10 +141,24 @@ struct MemoryClaim {
         _ waited: inout Int64,
         _ state: inout MemoryState
     ) -> Bool {
+        deal(with: id, in: queue, isSuspect: isSuspect, isPlaced: false, &waited, &state) == .gone
+    }
+
+    /// What becomes of the place of an ID in its list.
+    enum Dealt { case gone, stays, staysWithAllBehindIt }
+
+    mutating func deal(
+        with id: String,
+        in queue: String,
+        isSuspect: Bool,
+        isPlaced: Bool,
+        _ waited: inout Int64,
+        _ state: inout MemoryState
+    ) -> Dealt {
         let record = state.data.jobs[id]
         if taken.contains(id) {
             notice(queue, "dropped a second copy of job \(id)")
-            return true
+            return .gone
         }
         if let end = record?.present("end") {
             if end == "Dequeued" {
@@ -127,48 +166,58 @@ struct MemoryClaim {
             } else if end != "Cancelled" {
                 notice(queue, "dropped job \(id): it has ended as \(end)")
             }
-            return true
+            return .gone
         }
         if let last = record?.present("las"), state.isRunningOrDone(last) {
             notice(queue, "dropped job \(id): its last attempt is running or has succeeded")
-            return true
+            return .gone
         }
         let expiry = record?["exp"] == nil ? nil : record.flatMap { count("exp", of: id, $0, queue) }
         if let refusal = refusal(of: id, record, expiry, state) {
-            return reject(id, refusal, record, in: queue, &state)
+            return reject(id, refusal, record, in: queue, &state) ? .gone : .staysWithAllBehindIt
         }
-        guard let record else { return true }
+        guard let record else { return .gone }
+        if let place = place(for: id, record, queue) {
+            setAside(id, in: place, &state)
+            return .gone
+        }
         let rules = rules(for: id, record, queue)
         let crashes = state.crashesWithin(
             rules.window ?? 72 * 3600 * 1000,
             record.number("crs") ?? 0,
             record.number("crt")
         )
-        if crashes.count > 1, !isSuspect {
-            // One that failed by itself after its crashes comes back by way of `scheduled`.
+        if crashes.count > 1 || isSuspect, !mayTakeSuspect {
+            if isPlaced { return .stays }
+            // This worker runs one already. The next claim that may take one finds it there.
             state.pushTail("suspects", queue, id)
-            if mayTakeSuspect { isShort = false }
-            return true
+            wake(queue, "0 suspect")
+            return .gone
         }
         let arguments = record.fields["arg"] ?? []
         let size = arguments.count + (record.fields["stp"]?.count ?? 0)
         if size > bytes, !jobs.isEmpty {
             wanted = 0
-            return false
+            return .staysWithAllBehindIt
         }
         let number = (count("att", of: id, record, queue) ?? 0) + 1
-        guard let attempt = begin(id, in: queue, number: number, record, under: rules, &state) else { return false }
+        guard let attempt = begin(id, in: queue, number: number, record, under: rules, &state) else {
+            return .staysWithAllBehindIt
+        }
         state.data.jobs[id]?["att"] = "\(number)"
         state.data.jobs[id]?["las"] = attempt
+        state.data.jobs[id]?["pla"] = nil
+        state.data.jobs[id]?["plt"] = nil
         if record["unu"] == "started" { state.releaseLock(of: id) }
         state.data.sets["processing:\(queue)", default: []].insert(attempt)
         taken.insert(id)
         let queuedAt = count("qat", of: id, record, queue)
         waited += max(0, state.now - (count("pat", of: id, record, queue) ?? queuedAt ?? state.now))
         bytes -= size
-        wanted -= 1
+        takeFiber(queue)
+        if crashes.count > 1 || isSuspect { mayTakeSuspect = false }
         jobs.append(ClaimedJob(attempt, of: id, in: queue, crashes.count, isSuspect: isSuspect, rules, state))
-        return true
+        return .gone
     }
 
     /// How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
@@ -302,7 +351,7 @@ struct MemoryClaim {
         return value
     }
 
-    private mutating func notice(_ queue: String, _ sentence: String) {
+    mutating func notice(_ queue: String, _ sentence: String) {
         notices.append(Notice(queue: queue, sentence: sentence))
     }
 }

@@ -38,7 +38,7 @@ extension MemoryState {
     mutating func queue(_ job: NewJob) {
         let due = due(job)
         var record = data.jobs[job.id] ?? Record()
-        for field in ["end", "att", "las", "ers", "crs", "crt", "cnl"] { record[field] = nil }
+        for field in ["end", "att", "las", "ers", "crs", "crt", "cnl", "pla", "plt"] { record[field] = nil }
         record["que"] = job.queue
         record["cls"] = job.className
         record.fields["arg"] = job.arguments
@@ -142,6 +142,16 @@ extension MemoryState {
             data.lists["\(kind):\(queue)"] = ids.filter { $0 != job }
             wasFound = true
         }
+        if let place = data.jobs[job]?.present("pla").flatMap({ Place("\(queue):\($0)") }) {
+            let ids = list("placed", "\(place)")
+            if ids.count <= longest {
+                if ids.contains(job) { wasFound = true }
+                data.lists["placed:\(place)"] = ids.filter { $0 != job }
+                closeIfEmpty(place)
+                data.jobs[job]?["pla"] = nil
+                data.jobs[job]?["plt"] = nil
+            }
+        }
         return wasFound
     }
 
@@ -197,7 +207,7 @@ extension MemoryState {
         guard !queue.isEmpty else { return .damaged("the job has no field que") }
         if isMended {
             if standing.end == "Cancelled" { _ = takeOut(job, queue) }
-            for field in ["end", "ers", "crs", "crt", "cnl", "exp"] { data.jobs[job]?[field] = nil }
+            for field in ["end", "ers", "crs", "crt", "cnl", "exp", "pla", "plt"] { data.jobs[job]?[field] = nil }
             recallInBatch(data.jobs[job]?["bat"], standing.end ?? "")
             clearDeadline("jobs:\(job)")
             data.sortedSets["dead:\(queue)"]?[job] = nil

@@ -115,8 +115,7 @@ extension MemoryState {
                 data.jobs[job]?["att"] = "\(max(0, fate.begun - 1))"
                 data.jobs[job]?["las"] = record["prv"]
             }
-            let crashes = crashesWithin(window(record), fate.crashes, fate.crashTime).count
-            pushHead(crashes > 1 ? "suspects" : "ready", queue, job)
+            pushHead("ready", queue, job)
         }
     }
 
@@ -173,12 +172,9 @@ extension MemoryState {
             bury(job, queue, facts)
             return .dead
         }
-        if crash.count > 1 {
-            pushTail("suspects", queue, job)
-            return .suspects
-        }
+        // A suspect too: workers wait there. A claim that may not run it puts it aside.
         pushHead("ready", queue, job)
-        return .ready
+        return crash.count > 1 ? .suspects : .ready
     }
 
     // MARK: Arguments that are too large

@@ -8,7 +8,7 @@ extension MemoryState {
     private static let kept = standing.union([
         "exp", "tz", "own", "mis", "ovl", "unt", "cnt", "ttl", "qat", "pat", "att", "ers", "crs", "crt", "cnl", "ori",
         "unq",
-        "unu", "crn", "due",
+        "unu", "crn", "due", "nxt", "onf", "bat", "blk", "stp", "flr", "bsm", "aft", "dly", "exr", "pla", "plt",
     ])
 
     private func score(of name: String) -> Int64? { data.sortedSets["crons"]?[name] }

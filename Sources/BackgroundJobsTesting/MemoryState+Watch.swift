@@ -53,6 +53,33 @@ extension MemoryState {
         return moved
     }
 
+    /// A place of which nothing is left is not listed.
+    mutating func closeIfEmpty(_ place: Place) {
+        if list("placed", "\(place)").isEmpty { data.sets["places"]?.remove("\(place)") }
+    }
+
+    mutating func fallBack(_ place: Place, absence: Int64, limit: Int, from rank: Int) -> FellBack {
+        let ids = Array(list("placed", "\(place)").dropFirst(rank).prefix(limit))
+        var moved: [String] = []
+        for job in ids.reversed() {
+            let record = data.jobs[job]
+            let wait = record?.number("fbk") ?? 10_000
+            let isOver =
+                record?["cls"] == nil
+                || record?["fbk"] != "never" && absence >= wait && now - (record?.number("plt") ?? 0) >= wait
+            guard isOver, let index = list("placed", "\(place)").lastIndex(of: job) else { continue }
+            data.lists["placed:\(place)"]?.remove(at: index)
+            if record?["cls"] != nil {
+                data.jobs[job]?["pla"] = "any"
+                data.jobs[job]?["plt"] = nil
+            }
+            pushHead("ready", place.queue, job)
+            moved.append(job)
+        }
+        closeIfEmpty(place)
+        return FellBack(moved: moved, kept: ids.count - moved.count, hasMore: ids.count == limit)
+    }
+
     mutating func promote(_ queue: String, limit: Int) -> Promotion {
         let key = "scheduled:\(queue)"
         let due = data.ranked(key).filter { (data.sortedSets[key]?[$0] ?? 0) <= now }.prefix(limit)

@@ -188,6 +188,15 @@ public final class MemoryStore: Store {
         transact { state in attempts.map { state.reap($0) } }
     }
 
+    package func fallBack(
+        _ place: Place,
+        absence: Int64,
+        limit: Int,
+        from rank: Int
+    ) async throws(BackgroundError) -> FellBack {
+        transact { $0.fallBack(place, absence: absence, limit: limit, from: rank) }
+    }
+
     package func trim(
         _ set: TrimmedSet,
         of queue: String,

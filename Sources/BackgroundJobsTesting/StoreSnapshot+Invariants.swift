@@ -1,22 +1,27 @@
 extension StoreSnapshot {
-    /// What is not as it must be at every moment, a sentence each: of the invariants, I1 to I4 and I8. A damaged namespace
+    /// What is not as it must be at every moment, a sentence each: of the invariants, I1 to I4, I8 and I9. A damaged namespace
     /// is told of, not trapped on.
     ///
-    /// - I1: a job that has not ended is in exactly one of `ready`, `handoff`, `suspects`, `scheduled`, `dead`, or its last
-    ///   attempt is in `processing`, or it waits for another job (`blk`) and is in none.
+    /// - I1: a job that has not ended is in exactly one of `ready`, `handoff`, `suspects`, `placed`, `scheduled`, `dead`, or
+    ///   its last attempt is in `processing`, or it waits for another job (`blk`) and is in none.
     /// - I2: at most one attempt of a job is in `processing`.
     /// - I3: an attempt in `processing` has a hash with `sta job wrk que nod`.
     /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
     /// - I8: an ID in a list has a hash.
+    /// - I9: `places` lists the places where something waits, and no others.
     package func invariantViolations() -> [String] {
         let places = placesOfJobs()
         let homes = homesOfAttempts()
-        return (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)).sorted()
+        return
+            (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)
+            + unlistedPlaces())
+            .sorted()
     }
 
     private func placesOfJobs() -> [String: [String]] {
         var places: [String: [String]] = [:]
-        for (key, ids) in lists where !key.hasPrefix("cancel:") && !key.hasPrefix("notes:") {
+        let others = ["cancel:", "notes:", "wake:"]
+        for (key, ids) in lists where !others.contains(where: { key.hasPrefix($0) }) {
             for id in ids { places[id, default: []].append(key) }
         }
         for (key, members) in sortedSets where key.hasPrefix("scheduled:") || key.hasPrefix("dead:") {
@@ -90,6 +95,14 @@ extension StoreSnapshot {
         Set(attempts.keys).union(homes.keys).compactMap { attempt in
             let found = homes[attempt] ?? []
             return found.count == 1 ? nil : "I4: attempt \(attempt) is in \(found.sorted())"
+        }
+    }
+
+    // I9
+    private func unlistedPlaces() -> [String] {
+        let filled = Set(lists.keys.compactMap { Self.queue(of: $0, "placed") })
+        return filled.symmetricDifference(sets["places"] ?? []).map {
+            "I9: places and placed:\($0) contradict each other"
         }
     }
 

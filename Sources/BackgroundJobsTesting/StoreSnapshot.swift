@@ -38,12 +38,12 @@ package struct StoreSnapshot: Sendable, Equatable {
     package var batches: [String: Record] = [:]
     /// `cron:<name>`: periodic jobs.
     package var periodics: [String: Record] = [:]
-    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`: job IDs from head to tail; `cancel:<node>`: attempts to be
-    /// cancelled; `notes:<listener>`: how jobs ended, for a producer.
+    /// `ready:<queue>`, `handoff:<queue>`, `suspects:<queue>`, `placed:<place>`: job IDs from head to tail; `cancel:<node>`:
+    /// attempts to be cancelled; `notes:<listener>`: how jobs ended, for a producer; `wake:<queue>`, `wake:<place>`: notes.
     package var lists: [String: [String]] = [:]
     /// `unique:<digest>`: the ID of the job that holds the lock; `awaited`: there while anybody awaits a job.
     package var locks: [String: String] = [:]
-    /// `processing:<queue>`, `queues`, `paused`; `awaited:<job>`: who awaits it.
+    /// `processing:<queue>`, `queues`, `paused`, `places`; `awaited:<job>`: who awaits it.
     package var sets: [String: Set<String>] = [:]
     /// `scheduled:<queue>`, `completed:<queue>`, `failed:<queue>`, `ended:<queue>`, `dead:<queue>`, `crons`: member to
     /// score (of `crons`, ``never`` for +inf).

@@ -392,7 +392,8 @@ import Testing
 
     @Test func namesTheKeyOfAWrongType() async throws {
         try await with { bench in
-            for list in JobList.allCases {
+            // Of the places there are many.
+            for list in JobList.allCases where list != .placed {
                 let key = bench.key("\(list.rawValue):q")
                 try await bench.records.send([["SET", key, "no list"]])
                 await #expect { try await bench.inspector.jobs(in: list, queue: "q") } throws: {

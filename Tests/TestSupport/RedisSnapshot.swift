@@ -84,7 +84,8 @@ package struct RedisSnapshot: Sendable {
 extension StoreSnapshot {
     private static let types: [String: String] = [
         "jobs": "hash", "attempts": "hash", "stats": "hash", "ready": "list", "handoff": "list", "suspects": "list",
-        "cancel": "list", "unique": "string", "cron": "hash", "crons": "zset",
+        "cancel": "list", "placed": "list", "wake": "list", "places": "set", "unique": "string", "cron": "hash",
+        "crons": "zset",
         "processing": "set", "queues": "set", "paused": "set", "scheduled": "zset", "completed": "zset",
         "failed": "zset", "ended": "zset", "dead": "zset", "batch": "hash", "awaited": "set", "notes": "list",
     ]

@@ -48,7 +48,8 @@ extension Manager {
             className: className,
             arguments: arguments,
             due: try DueTime.due(in: terms.delay, at: terms.time),
-            fields: try request.options.fields() + Self.headerField(request.headers),
+            fields: try request.options.fields() + request.options.placement(or: terms.class).placement()
+                + Self.headerField(request.headers),
             expiry: try all.expiry(),
             lock: try all.unique?.lock(
                 namespace: namespace,

@@ -78,6 +78,8 @@ extension Inspector {
         pipeline.command("LPOS", keys.ready(queue), job.id, "MAXLEN", searched)
         pipeline.command("LPOS", keys.ready(queue), job.id, "RANK", "-1", "MAXLEN", searched)
         pipeline.command("LLEN", keys.ready(queue))
+        let place = job.place.flatMap { Place("\(queue):\($0)") }
+        if let place { pipeline.command("LPOS", keys.placed(place), job.id, "MAXLEN", searched) }
         let replies = try await read(pipeline)
 
         if replies[0].int == 1 { return .running }
@@ -89,6 +91,7 @@ extension Inspector {
         }
         if replies[2].int != nil { return .handoff }
         if replies[3].int != nil { return .suspect }
+        if place != nil, replies[7].int != nil { return .placed }
         if replies[4].int != nil || replies[5].int != nil { return .ready }
         if (replies[6].int ?? 0) > 2 * Self.searched, last == nil { return .ready }
         return last?.error == nil ? .unknown : .failed

@@ -4,6 +4,8 @@ import Foundation
 extension Inspector {
     /// The most entries of a page.
     public static let pageLimit = 1000
+    /// How many places are looked at.
+    private static let placeLimit = 1000
     /// Arguments of at most so many bytes are shown in lists.
     private static let shownArguments = 4096
     /// How many entries are read at a time where only some of them are wanted.
@@ -55,6 +57,7 @@ extension Inspector {
         switch list {
         case .ready: return try await waiting([keys.handoff(queue), keys.ready(queue)], limit, offset)
         case .suspects: return try await waiting([keys.suspects(queue)], limit, offset)
+        case .placed: return try await waiting(places(of: [queue]).map(keys.placed), limit, offset)
         case .scheduled: return try await jobs(by: "ZRANGE", keys.scheduled(queue), limit, offset)
         case .dead: return try await withLastAttempts(jobs(by: "ZREVRANGE", keys.dead(queue), limit, offset))
         case .completed: return try await attempts(keys.completed(queue), limit, offset, .completed)
@@ -79,7 +82,8 @@ extension Inspector {
             let state: JobState =
                 list.hasPrefix("\(namespace):handoff:")
                 ? .handoff
-                : list.hasPrefix("\(namespace):suspects:") ? .suspect : .ready
+                : list.hasPrefix("\(namespace):suspects:")
+                    ? .suspect : list.hasPrefix("\(namespace):placed:") ? .placed : .ready
             let ids = try replies[1].orThrow(naming: list).array ?? []
             found += ids.compactMap(\.text).map { ($0, state) }
             guard found.count <= limit else { break }
@@ -91,6 +95,12 @@ extension Inspector {
             JobListing(id: entry.id, job: records[entry.id]?.in(entry.state), attempt: nil, time: nil)
         }
         return JobPage(entries: entries, next: found.count > limit ? offset + limit : nil)
+    }
+
+    /// Where jobs of these queues wait that are for some nodes only.
+    func places(of queues: [String]) async throws(BackgroundError) -> [Place] {
+        try await members(of: keys.places, limit: Self.placeLimit).members.compactMap(Place.init)
+            .filter { queues.contains($0.queue) }
     }
 
     private func scored(

@@ -59,6 +59,7 @@ extension Inspector {
             QueueFigures(name, keys, replies[index * count..<(index + 1) * count])
         }
         try await addAges(to: &figures, now: now)
+        try await addPlaced(to: &figures)
         return figures.map { figure in
             var status = figure.status
             for worker in workers where worker.queues.contains(status.name) {
@@ -66,6 +67,21 @@ extension Inspector {
                 status.fibers += worker.fibers
             }
             return status
+        }
+    }
+
+    private func addPlaced(to figures: inout [QueueFigures]) async throws(BackgroundError) {
+        let places: [Place]
+        do {
+            places = try await self.places(of: figures.map(\.status.name))
+        } catch let error where error.isWrongType {
+            return
+        }
+        var pipeline = Pipeline()
+        for place in places { pipeline.command("LLEN", keys.placed(place)) }
+        for (place, reply) in zip(places, try await read(pipeline)) {
+            guard let index = figures.firstIndex(where: { $0.status.name == place.queue }) else { continue }
+            figures[index].status.placed += Int(clamping: reply.int ?? 0)
         }
     }
 

@@ -121,20 +121,22 @@ extension Inspector {
         }
         try Manager.checkSize(of: arguments.utf8.count, className, limit: 1 << 20)
         var faults: [String] = []
-        let options = try JobOptions(fields: fields, faults: &faults).fields()
+        let options = JobOptions(fields: fields, faults: &faults)
         let copy = NewJob(
             id: .randomUUID(),
             queue: queue,
             className: className,
             arguments: Array(arguments.utf8),
-            fields: options + [("ori", id)]
+            fields: try options.fields() + options.placement() + [("ori", id)]
         )
         try await store.enqueue([copy])
         return copy.id
     }
 
     /// The fields that a copy gets from the job.
-    private static let copied = ["que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw"]
+    private static let copied = [
+        "que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw", "on", "avo", "fbk",
+    ]
 
     // MARK: Where entries are
 

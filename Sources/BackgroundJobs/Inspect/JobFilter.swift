@@ -6,25 +6,35 @@ public struct JobFilter: Sendable, Hashable {
     /// or none.
     public var error: String?
 
+    /// The node of the attempt, or the name of such nodes. nil: any.
+    public var node: String?
+
     /// Makes a filter.
     ///
     /// - Parameters:
     ///   - className: the class, or its beginning and `*`.
     ///   - error: the error, or its beginning and `*`.
-    public init(className: String? = nil, error: String? = nil) {
+    ///   - node: the node, or the name of nodes.
+    public init(className: String? = nil, error: String? = nil, node: String? = nil) {
         self.className = className
         self.error = error
+        self.node = node
     }
 
     /// Whether it lets everything through.
-    var isEmpty: Bool { className == nil && error == nil }
+    var isEmpty: Bool { className == nil && error == nil && node == nil }
 
     func matches(_ entry: JobListing) -> Bool {
-        matches(className: entry.job?.className, error: entry.attempt?.error)
+        matches(className: entry.job?.className, error: entry.attempt?.error) && matches(node: entry.attempt?.node)
     }
 
     func matches(className: String?, error: String?) -> Bool {
         Self.matches(self.className, className) && Self.matches(self.error, error)
+    }
+
+    private func matches(node actual: String?) -> Bool {
+        guard let node else { return true }
+        return actual.map { $0 == node || Node.name(of: $0) == node } ?? false
     }
 
     private static func matches(_ pattern: String?, _ text: String?) -> Bool {

@@ -56,6 +56,16 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     public var uniqueDigest: String?
     /// `started` where the lock is released when the first attempt begins (`unu`).
     public var uniqueUntil: String?
+    /// The name of the workers that may run it (`on`); nil: any.
+    public var on: String?
+    /// The name of the workers that may not (`avo`).
+    public var avoiding: String?
+    /// How long it waits where no such worker is connected (`fbk`): ms, or `never`; nil: 10 s.
+    public var fallback: String?
+    /// Where it waits for one, `on:<name>` or `avoid:<name>` (`pla`); `any` where it has waited long enough.
+    public var place: String?
+    /// Since when (`plt`).
+    public var placedAt: Date?
     /// The ID of the job that it is a copy of (`ori`).
     public var origin: String?
     /// The name of the periodic job that fired it (`crn`).
@@ -69,7 +79,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     static let listed = [
         "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "bck", "rfr", "rqu", "tmo",
         "exp",
-        "dlv", "crm", "crw", "unq", "unu", "ori", "crn", "due",
+        "dlv", "crm", "crw", "unq", "unu", "on", "avo", "fbk", "pla", "plt", "ori", "crn", "due",
     ]
 
     /// The options that the worker reads.
@@ -106,6 +116,11 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         crashWindow = fields.parsed("crw") { HashFields.number($0).map { .milliseconds(Int64($0)) } }
         uniqueDigest = fields.text("unq")
         uniqueUntil = fields.parsed("unu") { $0 == Uniqueness.End.started.rawValue ? $0 : nil }
+        on = fields.text("on")
+        avoiding = fields.text("avo")
+        fallback = fields.text("fbk")
+        place = fields.text("pla")
+        placedAt = fields.date("plt")
         origin = fields.text("ori")
         periodic = fields.text("crn")
         periodicTime = fields.date("due")
@@ -118,6 +133,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         case className = "class"
         case firstCrashAt, end, isCancelRequested, retries, backoff, retryForMilliseconds, retryQueue, expiresAt
         case timeLimitMilliseconds, delivery, crashRetries, crashWindowMilliseconds, uniqueDigest, uniqueUntil, origin
+        case on, avoiding, fallback, place, placedAt
         case periodic, periodicTime, otherFields
     }
 
@@ -151,6 +167,11 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(crashWindow?.fractionalMilliseconds, forKey: .crashWindowMilliseconds)
         try container.encodeIfPresent(uniqueDigest, forKey: .uniqueDigest)
         try container.encodeIfPresent(uniqueUntil, forKey: .uniqueUntil)
+        try container.encodeIfPresent(on, forKey: .on)
+        try container.encodeIfPresent(avoiding, forKey: .avoiding)
+        try container.encodeIfPresent(fallback, forKey: .fallback)
+        try container.encodeIfPresent(place, forKey: .place)
+        try container.encodeIfPresent(placedAt, forKey: .placedAt)
         try container.encodeIfPresent(origin, forKey: .origin)
         try container.encodeIfPresent(periodic, forKey: .periodic)
         try container.encodeIfPresent(periodicTime, forKey: .periodicTime)

@@ -10,6 +10,8 @@ public enum JobState: Sendable, Hashable {
     case scheduled(due: Date)
     /// It waits to be run alone, since its workers vanished twice.
     case suspect
+    /// It waits for a worker of the name that it asks for, or for one of another name than it avoids.
+    case placed
     /// An attempt to run it is under way.
     case running
     /// It was done.
@@ -27,17 +29,19 @@ public enum JobState: Sendable, Hashable {
     package var isEnd: Bool {
         switch self {
         case .completed, .failed, .dead, .ended: true
-        case .ready, .handoff, .scheduled, .suspect, .running, .unknown: false
+        case .ready, .handoff, .scheduled, .suspect, .placed, .running, .unknown: false
         }
     }
 
-    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `running`, `completed`, `failed`, `dead`, `ended`, `unknown`.
+    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `placed`, `running`, `completed`, `failed`, `dead`, `ended`,
+    /// `unknown`.
     public var name: String {
         switch self {
         case .ready: "ready"
         case .handoff: "handoff"
         case .scheduled: "scheduled"
         case .suspect: "suspect"
+        case .placed: "placed"
         case .running: "running"
         case .completed: "completed"
         case .failed: "failed"
@@ -56,6 +60,9 @@ public enum JobList: String, Sendable, Hashable, CaseIterable {
     case scheduled
     /// Jobs whose workers vanished twice, the next one first.
     case suspects
+    /// Jobs that wait for a node of a name, or for one of another name: those of one place behind those of the other, each with
+    /// the next one first.
+    case placed
     /// Attempts that are running, in no order.
     case processing
     /// Attempts that succeeded, the latest first.

@@ -34,6 +34,8 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
     public var dead = 0
     /// Jobs whose workers vanished twice: a worker runs at most one of them at a time.
     public var suspects = 0
+    /// Jobs that wait for a node of a name, or for one of another name.
+    public var placed = 0
     /// Whether nothing is claimed from it at present.
     public var isPaused = false
     /// How long the job that is next has been waiting; nil where none waits or its hash does not tell.
@@ -47,7 +49,7 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case name, workers, fibers, jobsPerSecond, ready, scheduled, processing, completed, failed, dead, suspects,
-            isPaused
+            placed, isPaused
         case oldestReadySeconds, problems
     }
 
@@ -65,6 +67,7 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
         try container.encode(failed, forKey: .failed)
         try container.encode(dead, forKey: .dead)
         try container.encode(suspects, forKey: .suspects)
+        try container.encode(placed, forKey: .placed)
         try container.encode(isPaused, forKey: .isPaused)
         try container.encodeIfPresent(oldestReadyAge?.inSeconds, forKey: .oldestReadySeconds)
         try container.encode(problems, forKey: .problems)

@@ -46,8 +46,7 @@ public struct WorkerRecord: Sendable, Hashable, Encodable {
 
     init(_ worker: ConnectedWorker, age: Int) {
         node = worker.node
-        // From the end, since the name itself may hold hyphens.
-        name = worker.node.split(separator: "-", omittingEmptySubsequences: false).dropLast(2).joined(separator: "-")
+        name = Node.name(of: worker.node)
         clientID = worker.client
         fibers = worker.fibers
         queues = worker.queues

@@ -28,6 +28,10 @@ public protocol Job: Codable, Sendable {
     /// What it asks for when it fails, hangs, or must not run twice. Default: the defaults of ``JobOptions``.
     static var options: JobOptions { get }
 
+    /// Where it runs. Default: ``JobExecution/pool``; a job that blocks its thread or computes for long says
+    /// ``JobExecution/thread``.
+    static var execution: JobExecution { get }
+
     /// What becomes of an attempt that threw this error: the place for rules by type of error.
     ///
     /// ```swift
@@ -63,6 +67,7 @@ extension Job {
     public static var name: String { String(describing: Self.self) }
     public static var queue: String { "default" }
     public static var options: JobOptions { JobOptions() }
+    public static var execution: JobExecution { .pool }
     public static func outcome(of error: any Error) -> JobOutcome? { nil }
     public static func onFailure(_ failure: JobFailure) async {}
     public static func onDeath(_ failure: JobFailure) async {}

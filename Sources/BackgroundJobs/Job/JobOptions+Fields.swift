@@ -10,8 +10,8 @@ extension JobOptions {
     /// The longest time limit, age or window: a hundred years.
     package static let longest = Duration.seconds(36_500 * 86_400)
 
-    /// The fields that travel in the hash, those that are nil left out. `expires` and `unique` are not among them: they
-    /// depend on when the job is enqueued.
+    /// The fields that travel in the hash, those that are nil left out. `expires` and `unique` are not among them, since they
+    /// depend on when the job is enqueued, nor is where it may run: that is ``placement()``, since the type may say it.
     ///
     /// - Throws: ``BackgroundError`` for a value that is not allowed.
     package func fields() throws(BackgroundError) -> [Field] {
@@ -42,6 +42,7 @@ extension JobOptions {
         var plain = self
         if case .custom = backoff { plain.backoff = nil }
         _ = try plain.fields()
+        _ = try placement()
         _ = try expiry()
         try unique?.check()
     }
@@ -114,6 +115,10 @@ extension JobOptions {
         delivery = read("dlv", "amo or alo") { code in Delivery.allCases.first { $0.code == code } }
         crashRetries = read("crm", "a number or all") { CrashRetries(text: $0) }
         crashWindow = read("crw", "milliseconds", milliseconds(0))
+        on = read("on", "the name of a worker") { Names.isNodeName($0) ? $0 : nil }
+        // Beside the other it has no effect.
+        if on == nil { avoiding = read("avo", "the name of a worker") { Names.isNodeName($0) ? $0 : nil } }
+        if on != nil || avoiding != nil { fallback = read("fbk", "milliseconds or never") { Fallback(text: $0) } }
     }
 }
 

@@ -2,7 +2,7 @@
 ///
 /// The same options exist in three places with one meaning: as ``Job/options`` of a type, as an argument of a call to
 /// enqueue, and as flags of `bg-cli enqueue`. What a call says wins over what the type says; what neither says is the
-/// default given here. Those of a call, and `expires` and `unique` of the type, travel in the job's hash, so producers in
+/// default given here. Those of a call, and `expires`, `unique`, `on`, `avoiding` and `fallback` of the type, travel in the job's hash, so producers in
 /// any language can set them; the others of the type are the worker's own.
 public struct JobOptions: Sendable {
     /// Attempts allowed after the first, where one fails by itself: 0 to 1,000,000. Default: 25.
@@ -26,6 +26,12 @@ public struct JobOptions: Sendable {
     public var expires: Duration?
     /// Keeps a second job of the same kind from being queued. Default: none.
     public var unique: Uniqueness?
+    /// It is to run on a worker of this name (`--name`, else the host's). Default: on any.
+    public var on: String?
+    /// It is not to run on a worker of this name. Default: on any. Only one of the two may be given.
+    public var avoiding: String?
+    /// How long it waits where no such worker is connected, before any may take it. Default: 10 s.
+    public var fallback: Fallback?
 
     /// Makes options; those that are nil are left to the type, or to their defaults.
     ///
@@ -40,6 +46,9 @@ public struct JobOptions: Sendable {
     ///   - crashRetries: how often that is done.
     ///   - crashWindow: the time within which crashes are counted.
     ///   - unique: keeps a second one from being queued.
+    ///   - on: the name of the workers that may run it.
+    ///   - avoiding: the name of the workers that may not.
+    ///   - fallback: how long it waits where no such worker is connected.
     public init(
         retries: Int? = nil,
         backoff: Backoff? = nil,
@@ -50,7 +59,10 @@ public struct JobOptions: Sendable {
         delivery: Delivery? = nil,
         crashRetries: CrashRetries? = nil,
         crashWindow: Duration? = nil,
-        unique: Uniqueness? = nil
+        unique: Uniqueness? = nil,
+        on: String? = nil,
+        avoiding: String? = nil,
+        fallback: Fallback? = nil
     ) {
         self.retries = retries
         self.backoff = backoff
@@ -62,6 +74,9 @@ public struct JobOptions: Sendable {
         self.crashRetries = crashRetries
         self.crashWindow = crashWindow
         self.unique = unique
+        self.on = on
+        self.avoiding = avoiding
+        self.fallback = fallback
     }
 
     /// These, and where they are nil, those of `other`.
@@ -76,7 +91,10 @@ public struct JobOptions: Sendable {
             delivery: delivery ?? other.delivery,
             crashRetries: crashRetries ?? other.crashRetries,
             crashWindow: crashWindow ?? other.crashWindow,
-            unique: unique ?? other.unique
+            unique: unique ?? other.unique,
+            on: on ?? other.on,
+            avoiding: avoiding ?? other.avoiding,
+            fallback: fallback ?? other.fallback
         )
     }
 }

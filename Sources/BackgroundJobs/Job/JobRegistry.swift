@@ -8,6 +8,7 @@ public struct JobRegistry: Sendable {
     /// What is known of a class.
     package struct Entry: Sendable {
         package var options: JobOptions
+        var execution = JobExecution.pool
         /// Runs one attempt; returns the result as JSON, if there is one.
         package var handler: @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> [UInt8]?
         var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
@@ -69,6 +70,7 @@ public struct JobRegistry: Sendable {
             J.name,
             Entry(
                 options: J.options,
+                execution: J.execution,
                 handler: handler,
                 outcome: J.outcome(of:),
                 onFailure: J.onFailure,
@@ -81,17 +83,20 @@ public struct JobRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: the class name.
-    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - options: what holds for jobs of the class that don't say; `expires`, `unique`, `on` and `avoiding` are the producers' part.
+    ///   - execution: where it runs: jobs that block their thread or compute for long run on threads of their own.
     ///   - perform: does the work, given the decoded arguments.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register<Arguments: Decodable & Sendable>(
         _ name: String,
         options: JobOptions = JobOptions(),
+        execution: JobExecution = .pool,
         _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Void
     ) {
         register(
             name,
             options: options,
+            execution: execution,
             raw: { bytes, context in
                 try await perform(try Arguments.decoded(from: bytes), context)
             }
@@ -102,17 +107,21 @@ public struct JobRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: the class name.
-    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - options: what holds for jobs of the class that don't say; `expires`, `unique`, `on` and `avoiding` are the
+    ///     producers' part.
+    ///   - execution: where it runs.
     ///   - perform: does the work, given the decoded arguments.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
     public mutating func register<Arguments: Decodable & Sendable, Output: Encodable & Sendable>(
         _ name: String,
         options: JobOptions = JobOptions(),
+        execution: JobExecution = .pool,
         _ perform: @escaping @Sendable (_ arguments: Arguments, _ context: JobContext) async throws -> Output
     ) {
         register(
             name,
             options: options,
+            execution: execution,
             bytes: { bytes, context in
                 try JobResult.encoded(await perform(try Arguments.decoded(from: bytes), context))
             }
@@ -123,13 +132,20 @@ public struct JobRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: the class name.
-    ///   - options: what holds for jobs of the class that don't say; `expires` and `unique` are the producers' part.
+    ///   - options: what holds for jobs of the class that don't say; `expires`, `unique`, `on` and `avoiding` are the producers' part.
+    ///   - execution: where it runs.
     ///   - handler: does the work.
     /// - Precondition: the name is a valid class name and not registered yet; the options are allowed.
-    public mutating func register(_ name: String, options: JobOptions = JobOptions(), raw handler: @escaping Handler) {
+    public mutating func register(
+        _ name: String,
+        options: JobOptions = JobOptions(),
+        execution: JobExecution = .pool,
+        raw handler: @escaping Handler
+    ) {
         register(
             name,
             options: options,
+            execution: execution,
             bytes: { bytes, context in
                 try await handler(bytes, context)
                 return nil
@@ -140,13 +156,14 @@ public struct JobRegistry: Sendable {
     private mutating func register(
         _ name: String,
         options: JobOptions,
+        execution: JobExecution,
         bytes handler: @escaping @Sendable ([UInt8], JobContext) async throws -> [UInt8]?
     ) {
         precondition(
-            options.expires == nil && options.unique == nil,
-            "the job class \(name): expires and unique are for those who enqueue it"
+            options.expires == nil && options.unique == nil && options.on == nil && options.avoiding == nil,
+            "the job class \(name): expires, unique, on and avoiding are for those who enqueue it"
         )
-        add(name, Entry(options: options, handler: handler))
+        add(name, Entry(options: options, execution: execution, handler: handler))
     }
 
     /// Registers a handler program.

@@ -31,6 +31,9 @@ package enum Names {
         return kept.isEmpty ? "node" : String(decoding: kept, as: UTF8.self)
     }
 
+    /// Whether it may be the name of a worker: reduced, it is the same.
+    package static func isNodeName(_ name: String) -> Bool { !name.isEmpty && reducedNodeName(name) == name }
+
     /// At most 60 characters of a text, in quotes, control characters escaped: fit for a message.
     package static func quoted(_ text: some StringProtocol) -> String {
         let shown = text.unicodeScalars.prefix(60).map { $0.escaped(asASCII: true) }.joined()

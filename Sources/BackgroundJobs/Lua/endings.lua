@@ -153,12 +153,9 @@ local function requeue_crashed(queue, job, crashes, first, facts)
         return 'dead'
     end
     redis.call('HSET', key('jobs', job), 'crs', crashes, 'crt', first)
-    if crashes > 1 then
-        redis.call('RPUSH', key('suspects', queue), job)
-        return 'suspects'
-    end
+    -- A suspect too: workers wait at `ready`. A claim that may not run it puts it aside.
     redis.call('LPUSH', key('ready', queue), job)
-    return 'ready'
+    return crashes > 1 and 'suspects' or 'ready'
 end
 
 -- The ending of an attempt whose worker is gone: no `fin`, since nobody knows when. Returns where the job went.

@@ -68,7 +68,7 @@ if ARGV[12] ~= '' then add('exp', (due or now) + tonumber(ARGV[12])) end
 for i = 14, #ARGV do record[#record + 1] = ARGV[i] end
 redis.call('HSET', key('jobs', job), unpack(record))
 -- Of one that was dequeued from a long list the hash is still there.
-redis.call('HDEL', key('jobs', job), 'end', 'att', 'las', 'ers', 'crs', 'crt', 'cnl')
+redis.call('HDEL', key('jobs', job), 'end', 'att', 'las', 'ers', 'crs', 'crt', 'cnl', 'pla', 'plt')
 redis.call('SET', lock, job, 'PX', string.format('%.0f', until_))
 if due then schedule(queue, job, due) else redis.call('RPUSH', key('ready', queue), job) end
 redis.call('SADD', prefix .. 'queues', queue)

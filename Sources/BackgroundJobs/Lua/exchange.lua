@@ -9,7 +9,9 @@
 --       + jobs wanted (0: finish only), bytes of arguments wanted, 1 if a suspect may be taken
 --       + delivery of jobs that don't say (alo | amo), number of classes with rules of their own, then for each: class,
 --         delivery, crash retries, crash window ('' where the rule is the usual one)
---       + number of queues, then their names in the order of preference
+--       (the name by which jobs are placed is the node's without process ID and digits)
+--       + number of fibers that jobs of any queue may use
+--       + number of queues, then in the order of preference for each: name, number of free fibers that are its own
 --       + number of offered attempt IDs that an earlier call may have used, then all offered IDs, these first
 -- Returns { exceptions, jobs, notices, paused, short, spent, now }
 --       exceptions: flat (index from 0, "done" | "lost" | a sentence) of the endings that were not simply written
@@ -102,10 +104,8 @@ local counter_of = {
     completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
     snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled', skipped = 'skipped',
 }
-local function give_back(queue, job, fields, rules)
-    local counted = crashes_within(number(rules[3]) or usual_window, fields.crashes, fields.crash_time)
-    redis.call('LPUSH', key(counted > 1 and 'suspects' or 'ready', queue), job)
-end
+-- A suspect too: workers wait at `ready`.
+local function give_back(queue, job) redis.call('LPUSH', key('ready', queue), job) end
 local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
     local running, fault = look('SISMEMBER', key('processing', queue), attempt)
     if running == 0 then return except(i, settled(attempt)) end
@@ -128,7 +128,7 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     end
     local set = set_of[ending] or 'ended'
     local over = fields.gone or fields.over
-    local rules = (ending == 'shutdown' or ending == 'unbegun' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
+    local rules = (ending == 'shutdown' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
     local at_most_once = ending == 'shutdown' and rules[1] == 'amo'
     local crashes, first, fatal
     if ending == 'crashed' and not over then
@@ -185,9 +185,9 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
         local former = redis.call('HGET', key('attempts', attempt), 'prv')
         redis.call('HSET', key('jobs', job), 'att', math.max(0, fields.begun - 1))
         if former then redis.call('HSET', key('jobs', job), 'las', former) else redis.call('HDEL', key('jobs', job), 'las') end
-        give_back(queue, job, fields, rules)
+        give_back(queue, job)
     else
-        give_back(queue, job, fields, rules)
+        give_back(queue, job)
     end
 end
 for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
@@ -206,8 +206,17 @@ local usual_delivery, class_rules = next_argument(), {}
 for _ = 1, tonumber(next_argument()) do
     class_rules[next_argument()] = { delivery = next_argument(), retries = next_argument(), window = next_argument() }
 end
-local queues = {}
-for i = 1, tonumber(next_argument()) do queues[i] = next_argument() end
+local shared, queues, own = tonumber(next_argument()), {}, {}
+for i = 1, tonumber(next_argument()) do
+    queues[i] = next_argument()
+    own[queues[i]] = tonumber(next_argument())
+end
+-- How many jobs may still be taken from a queue: on the fibers that are its own, and those that all share.
+local function room(queue) return math.min(wanted, own[queue] + math.max(0, shared)) end
+local function take_fiber(queue)
+    wanted = wanted - 1
+    if own[queue] > 0 then own[queue] = own[queue] - 1 else shared = shared - 1 end
+end
 local reoffered = tonumber(next_argument())
 local first_offer, last_offer = at, #ARGV
 
@@ -239,7 +248,7 @@ if reoffered > 0 then
                     redis.call('HSET', key('attempts', attempt), 'wrk', client)
                     local _, suspect = hand_out_again(jobs, attempt, record[5], queue, record)
                     granted[attempt] = true
-                    wanted = wanted - 1
+                    take_fiber(queue)
                     bytes = bytes - (arguments and #arguments or 0)
                     if suspect then suspect_allowed = false end
                 end
@@ -341,9 +350,73 @@ local function refuse(queue, job, fields, fault, last)
     return attempt ~= nil
 end
 
+-- Jobs that are for some nodes only wait in lists of their own. `places` holds the names of these lists, `<queue>:on:<name>`
+-- and `<queue>:avoid:<name>`. One command a claim, where there are none.
+local name = string.match(node, '^(.*)%-%d+%-%x%x%x%x%x%x%x%x$') or node
+-- By queue, the lists whose jobs may run here; and which are known to exist.
+local open_places, listed = {}, {}
+local function find_places()
+    local members, wrong = look('SRANDMEMBER', prefix .. 'places', 1000)
+    if not members then return notice('', 'no job that was set aside is looked for: ' .. wrong) end
+    if #members == 0 then return end
+    table.sort(members)
+    for _, queue in ipairs(queues) do open_places[queue] = { queue .. ':on:' .. name } end
+    for _, member in ipairs(members) do
+        local queue, kind, of = string.match(member, '^([^:]*):(%a+):(.*)$')
+        listed[member] = true
+        if kind == 'avoid' and of ~= name and open_places[queue] then table.insert(open_places[queue], member) end
+    end
+end
+
+-- To wake those who may run what this claim puts aside: notes, by the name of their list. Each wakes one worker.
+local woken = {}
+local function wake(list, note)
+    woken[list] = woken[list] or {}
+    if #woken[list] < 16 then table.insert(woken[list], note) end
+end
+local function write_notes()
+    for list, notes in pairs(woken) do
+        local length, wrong = look('LLEN', key('wake', list))
+        if not length then
+            notice('', 'nobody is woken: ' .. wrong)
+        elseif length < 16 then
+            redis.call('RPUSH', key('wake', list), unpack(notes, 1, math.min(#notes, 16 - length)))
+            redis.call('EXPIRE', key('wake', list), 60)
+        end
+    end
+end
+
+-- Where a job has to wait, since it is not for this node, as kind and name; nil where it may run here.
+local function place_of(queue, job, fields)
+    if fields.pla == 'any' then return nil end
+    local kind, of = 'on', present(fields.on)
+    if not of then kind, of = 'avoid', present(fields.avo) end
+    if not of or (kind == 'on') == (of == name) then return nil end
+    local fault
+    if #of > 40 or string.find(of, '[^%w_.-]') then
+        fault = shown(of) .. ' is no name of a node'
+    else
+        local sound, wrong = exists_as('list', key('placed', queue .. ':' .. kind .. ':' .. of))
+        if sound then sound, wrong = exists_as('set', prefix .. 'places') end
+        if sound then return kind, of end
+        fault = wrong
+    end
+    notice(queue, 'job ' .. shown(job) .. ': may run on any node: ' .. fault)
+    return nil
+end
+
+local function set_aside(queue, job, kind, of)
+    local place = queue .. ':' .. kind .. ':' .. of
+    redis.call('RPUSH', key('placed', place), job)
+    redis.call('SADD', prefix .. 'places', place)
+    redis.call('HSET', key('jobs', job), 'pla', kind .. ':' .. of, 'plt', now)
+    if kind == 'on' then wake(place, '0 on') else wake(queue, '0 avoid ' .. of) end
+end
+
 local short, taken, waited = true, {}, 0
--- Deals with the ID at the head of a list. Returns true if it is to be taken off, false if it has to stay.
-local function deal(queue, id, begun, among_suspects)
+-- Deals with an ID that stands in `from`: `suspects`, `placed`, or `handoff` or `ready`. Returns true if it is to be taken off, false if it has
+-- to stay with all behind it, 'stay' if it alone has to.
+local function deal(queue, id, begun, from)
     local fields, extra = read_job(id)
     local over = fields and present(fields['end'])
     local last = fields and present(fields.las)
@@ -370,12 +443,18 @@ local function deal(queue, id, begun, among_suspects)
         short = false
         return false
     end
+    local kind, of = place_of(queue, id, fields)
+    if kind then
+        set_aside(queue, id, kind, of)
+        return true
+    end
     local delivery, budget, window = rules_of(queue, id, fields)
-    local suspect = math.max(suspicion(fields, budget or usual_retries, window or usual_window), among_suspects and 1 or 0)
-    if suspect > 0 and not among_suspects then
-        -- One that failed by itself after its crashes comes back by way of `scheduled`.
+    local suspect = math.max(suspicion(fields, budget or usual_retries, window or usual_window), from == 'suspects' and 1 or 0)
+    if suspect > 0 and not suspect_allowed then
+        if from == 'placed' then return 'stay' end
+        -- This worker runs one already. The next claim that may take one finds it there.
         redis.call('RPUSH', key('suspects', queue), id)
-        if suspect_allowed then short = false end
+        wake(queue, '0 suspect')
         return true
     end
     local size = (fields.arg and #fields.arg or 0) + (fields.stp and #fields.stp or 0)
@@ -390,6 +469,7 @@ local function deal(queue, id, begun, among_suspects)
         return false
     end
     redis.call('HSET', key('jobs', id), 'att', num, 'las', attempt)
+    if fields.pla then redis.call('HDEL', key('jobs', id), 'pla', 'plt') end
     if fields.unu == 'started' then release_lock(id, fields.unq) end
     begun[#begun + 1] = attempt
     taken[id], granted[attempt] = true, true
@@ -397,39 +477,66 @@ local function deal(queue, id, begun, among_suspects)
     local queued, due = counted_field(queue, id, 'qat', fields.qat), counted_field(queue, id, 'pat', fields.pat)
     waited = waited + math.max(0, now - (due or queued or now))
     bytes = bytes - size
-    wanted = wanted - 1
+    take_fiber(queue)
+    if suspect > 0 then suspect_allowed = false end
     return true
 end
 
 -- Begins what can be begun of the IDs at the head of a list; returns how many of them are dealt with.
-local function begin(queue, ids, begun, among_suspects)
+local function begin(queue, ids, begun, from)
     local dealt = 0
     waited = 0
     for _, id in ipairs(ids) do
-        if wanted <= 0 or not deal(queue, id, begun, among_suspects) then break end
+        if room(queue) <= 0 or not deal(queue, id, begun, from) then break end
         dealt = dealt + 1
     end
     if waited > 0 then count(queue, 'wait', waited, true) end
     return dealt
 end
 
+-- Takes from one of the lists of jobs that were set aside, and may run here. Suspects among them are passed over where this
+-- worker runs one: they wait here, and not among the others, for this worker's name.
+local function claim_placed(queue, place, begun)
+    local list, gone = key('placed', place), 0
+    local window = room(queue) + 15
+    local ids, wrong = look('LRANGE', list, 0, window - 1)
+    if not ids then return notice(queue, 'left out: ' .. list .. ': ' .. wrong) end
+    waited = 0
+    for _, id in ipairs(ids) do
+        local dealt = room(queue) > 0 and deal(queue, id, begun, 'placed')
+        if not dealt then break end
+        if dealt ~= 'stay' then
+            redis.call('LREM', list, 1, id)
+            gone = gone + 1
+        end
+    end
+    if waited > 0 then count(queue, 'wait', waited, true) end
+    if gone > 0 and #ids == window then short = false end
+    if (gone > 0 or #ids == 0 and listed[place]) and redis.call('LLEN', list) == 0 then
+        redis.call('SREM', prefix .. 'places', place)
+    end
+end
+
 -- Takes from one queue. All keys that a claim writes have been seen to be sound.
 local function claim_from(queue)
-    local asked, begun = wanted, {}
+    local asked, begun = room(queue), {}
     -- A suspect first: a queue that is always full would never let it come up.
     local suspected = suspect_allowed and redis.call('LRANGE', key('suspects', queue), 0, 0) or {}
     local at_hand = redis.call('LRANGE', key('handoff', queue), 0, asked - 1)
     local waiting = redis.call('LRANGE', key('ready', queue), 0, asked - 1)
-    if suspected[1] and begin(queue, suspected, begun, true) > 0 then
+    if suspected[1] and begin(queue, suspected, begun, 'suspects') > 0 then
         redis.call('LPOP', key('suspects', queue))
-        if #begun > 0 then suspect_allowed = false else short = false end
+        if #begun == 0 then short = false end
     end
-    local dealt = begin(queue, at_hand, begun, false)
+    for _, place in ipairs(open_places[queue] or {}) do
+        if room(queue) > 0 then claim_placed(queue, place, begun) end
+    end
+    local dealt = begin(queue, at_hand, begun)
     if dealt > 0 then redis.call('LPOP', key('handoff', queue), dealt) end
-    dealt = begin(queue, waiting, begun, false)
+    dealt = begin(queue, waiting, begun)
     if dealt > 0 then redis.call('LPOP', key('ready', queue), dealt) end
     -- What was looked at has been dropped, or cost no fiber: there may be more behind it.
-    if wanted > 0 and (#at_hand == asked or #waiting == asked) then short = false end
+    if #at_hand == asked or #waiting == asked or room(queue) <= 0 then short = false end
     if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
 end
 
@@ -448,11 +555,12 @@ if claims and #queues > 0 then
         notice('', 'no queue counts as paused: ' .. wrong)
         stopped = {}
     end
+    find_places()
     for q, queue in ipairs(queues) do
         if stopped[q] == 1 then
             paused[#paused + 1] = queue
             put_back(queue)
-        elseif wanted > 0 then
+        elseif room(queue) > 0 then
             -- All that an ending would need too: what is begun while it can't be ended would be begun again for ever.
             local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))
             if sound then sound, fault = exists_as('set', key('processing', queue)) end
@@ -468,6 +576,7 @@ if claims and #queues > 0 then
         end
     end
     if wanted <= 0 then short = false end
+    write_notes()
 end
 
 local spent = {}

@@ -13,6 +13,8 @@ local kept = {
     exp = true, tz = true, own = true, mis = true, ovl = true, unt = true, cnt = true, ttl = true, pau = true, las = true,
     lat = true, fis = true, ski = true, ['end'] = true, qat = true, pat = true, att = true, ers = true, crs = true, crt = true,
     cnl = true, ori = true, unq = true, unu = true, crn = true, due = true,
+    nxt = true, onf = true, bat = true, blk = true, stp = true, flr = true, bsm = true, aft = true, dly = true, exr = true,
+    pla = true, plt = true,
 }
 
 -- A score in whole ms, as text; nil for +inf.

@@ -4,7 +4,7 @@
 -- ARGV  1 namespace
 --       then for each attempt: queue, attempt, wrk, nod, ado ('' if absent), judgement ('gone' | 'bad')
 -- Returns flat, 2 an attempt: verdict, job ID ('' if unknown)
---       verdict: 'ready' | 'suspects' | 'dead' | 'cancelled' | 'over' | 'gone' (the job has no hash) for what became of
+--       verdict: 'ready' | 'suspects' (in `ready`, as a suspect) | 'dead' | 'cancelled' | 'over' | 'gone' (the job has no hash) for what became of
 --       the job; 'bad' for an attempt without a readable hash; 'spared' where it no longer is what was judged; else a
 --       sentence that says what is damaged.
 --

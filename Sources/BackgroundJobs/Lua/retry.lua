@@ -22,15 +22,15 @@ local function retry(job)
     if not sound then return fault end
     if not mends and redis.call('ZREM', key('scheduled', queue), job) == 0 then return 'waiting' end
     if mends then
-        redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp')
+        -- A cancelled one may still stand in a list that was too long to be searched. The others don't, and to search for
+        -- each of hundreds would hold up everybody.
+        if fields.over == 'Cancelled' then take_out(job, queue) end
+        redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp', 'pla', 'plt')
         recall_in_batch(fields.batch, fields.over)
         -- It may have been about to expire with its last attempt.
         redis.call('PERSIST', key('jobs', job))
         redis.call('ZREM', key('dead', queue), job)
         if fields.last_queue then redis.call('ZREM', key('dead', fields.last_queue), job) end
-        -- A cancelled one may still stand in a list that was too long to be searched. The others don't, and to search for
-        -- each of hundreds would hold up everybody.
-        if fields.over == 'Cancelled' then take_out(job, queue) end
     end
     redis.call('HSET', key('jobs', job), 'pat', now)
     -- Its age is counted anew.

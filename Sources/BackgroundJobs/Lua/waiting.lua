@@ -4,7 +4,7 @@
 -- 'ended', or an error reply that names what is damaged.
 local function look_at_waiting(job)
     local job_key = key('jobs', job)
-    local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'blk', 'nxt', 'onf', 'bat')
+    local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'blk', 'nxt', 'onf', 'bat', 'pla')
     if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
     local found = {
         queue = fields[1], last = present(fields[2]), over = present(fields[3]), blocked = fields[5] == '1', batch = fields[8],
@@ -27,6 +27,10 @@ local function look_at_waiting(job)
     if not found.queue then return redis.error_reply('ERR ' .. job_key .. ' has no field que: nothing tells where the job waits') end
     local sound
     sound, fault = exists_as('list', key('handoff', found.queue), key('ready', found.queue), key('suspects', found.queue))
+    if sound and present(fields[9]) then
+        sound, fault = exists_as('list', key('placed', found.queue .. ':' .. fields[9]))
+        if sound then sound, fault = exists_as('set', prefix .. 'places') end
+    end
     if sound then sound, fault = exists_as('zset', key('scheduled', found.queue), key('ended', found.queue), key('dead', found.queue)) end
     if sound then sound, fault = sound_ties(fields[6], fields[7], fields[8]) end
     if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
@@ -40,6 +44,16 @@ local function take_out(job, queue, longest)
         local list = key(kind, queue)
         if not longest or redis.call('LLEN', list) <= longest then
             found = found + redis.call('LREM', list, 0, job)
+        end
+    end
+    local place = present(redis.call('HGET', key('jobs', job), 'pla'))
+    if place and place ~= 'any' then
+        place = queue .. ':' .. place
+        local list = key('placed', place)
+        if not longest or redis.call('LLEN', list) <= longest then
+            found = found + redis.call('LREM', list, 0, job)
+            if redis.call('LLEN', list) == 0 then redis.call('SREM', prefix .. 'places', place) end
+            redis.call('HDEL', key('jobs', job), 'pla', 'plt')
         end
     end
     return found > 0

@@ -145,7 +145,7 @@ public struct PeriodicJob: Sendable {
         fields["cnt"] = count.map { "\($0)" }
         fields["unt"] = self.until.map { "\($0)" }
         fields["ttl"] = try options.expiry().map { "\($0)" }
-        for (name, value) in try options.fields() { fields[name] = value }
+        for (name, value) in try options.fields() + options.placement() { fields[name] = value }
         self.fields = fields.mapValues { Array($0.utf8) }
     }
 

@@ -17,6 +17,8 @@ struct KeyKind: Sendable, Hashable {
         /// A queue, or a queue and a minute.
         case statistics
         case digest
+        /// A queue, or a queue, `on` or `avoid`, and the name of a node.
+        case place
     }
 
     /// All kinds of the protocol (docs/protocol.md, Keys).
@@ -31,7 +33,9 @@ struct KeyKind: Sendable, Hashable {
         KeyKind(name: "batch", type: "hash", rest: .name), KeyKind(name: "notes", type: "list", rest: .name),
         KeyKind(name: "awaited", type: "set", rest: .name), KeyKind(name: "awaited", type: "string", rest: .nothing),
         KeyKind(name: "cron", type: "hash", rest: .name), KeyKind(name: "crons", type: "zset", rest: .nothing),
-        KeyKind(name: "node", type: "hash", rest: .name), KeyKind(name: "queues", type: "set", rest: .nothing),
+        KeyKind(name: "placed", type: "list", rest: .place), KeyKind(name: "wake", type: "list", rest: .place),
+        KeyKind(name: "places", type: "set", rest: .nothing), KeyKind(name: "node", type: "hash", rest: .name),
+        KeyKind(name: "queues", type: "set", rest: .nothing),
         KeyKind(name: "paused", type: "set", rest: .nothing), KeyKind(name: "protocol", type: "string", rest: .nothing),
     ]
 
@@ -58,6 +62,10 @@ struct KeyKind: Sendable, Hashable {
         switch rest {
         case .nothing: return false
         case .name: return !text.isEmpty && !text.contains(":")
+        case .place:
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.allSatisfy({ !$0.isEmpty }) else { return false }
+            return parts.count == 1 || parts.count == 3 && ["on", "avoid"].contains(parts[1])
         case .digest: return text.count == 64 && text.allSatisfy(\.isHexDigit)
         case .statistics:
             let parts = text.split(separator: ":", omittingEmptySubsequences: false)

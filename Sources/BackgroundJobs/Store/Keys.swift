@@ -11,6 +11,11 @@ package struct Keys: Sendable {
     package func ready(_ queue: String) -> String { "\(namespace):ready:\(queue)" }
     package func handoff(_ queue: String) -> String { "\(namespace):handoff:\(queue)" }
     package func suspects(_ queue: String) -> String { "\(namespace):suspects:\(queue)" }
+    package func placed(_ place: Place) -> String { "\(namespace):placed:\(place)" }
+    /// Notes for any worker of a queue.
+    package func wake(_ queue: String) -> String { "\(namespace):wake:\(queue)" }
+    /// Notes for those whose jobs wait in this place.
+    package func wake(_ place: Place) -> String { "\(namespace):wake:\(place)" }
     package func scheduled(_ queue: String) -> String { "\(namespace):scheduled:\(queue)" }
     package func processing(_ queue: String) -> String { "\(namespace):processing:\(queue)" }
     package func completed(_ queue: String) -> String { "\(namespace):completed:\(queue)" }
@@ -28,6 +33,7 @@ package struct Keys: Sendable {
     package func periodic(_ name: String) -> String { "\(namespace):cron:\(name)" }
     package var periodics: String { "\(namespace):crons" }
     package var queues: String { "\(namespace):queues" }
+    package var places: String { "\(namespace):places" }
     package var paused: String { "\(namespace):paused" }
     package var protocolVersion: String { "\(namespace):protocol" }
 }

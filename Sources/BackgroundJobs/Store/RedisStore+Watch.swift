@@ -37,6 +37,24 @@ extension RedisStore {
         }
     }
 
+    package func fallBack(
+        _ place: Place,
+        absence: Int64,
+        limit: Int,
+        from rank: Int
+    ) async throws(BackgroundError) -> FellBack {
+        let reply = try await run(scripts.fallback, arguments: 4) { pipeline in
+            pipeline.append("\(place)")
+            pipeline.append(absence)
+            pipeline.append(limit)
+            pipeline.append(rank)
+        }
+        guard let parts = reply.array, parts.count == 3, let moved = parts[0].array, let kept = parts[1].int else {
+            throw .unexpected(reply, "fallback")
+        }
+        return FellBack(moved: moved.compactMap(\.text), kept: Int(kept), hasMore: parts[2].int == 1)
+    }
+
     package func trim(
         _ set: TrimmedSet,
         of queue: String,

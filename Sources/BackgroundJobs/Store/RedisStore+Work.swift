@@ -69,7 +69,7 @@ private struct ExchangeRequest: Sendable {
     var argumentCount: Int {
         let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
         let others = order.dropFirst(completedCount).reduce(0) { $0 + 10 + 2 * finishes[$1].fields.count }
-        return 11 + 3 * completedCount + others + 4 * classes.count + claim.queues.count + offers
+        return 12 + 3 * completedCount + others + 4 * classes.count + 2 * claim.queues.count + offers
     }
 
     func append(to pipeline: inout Pipeline) {
@@ -94,8 +94,12 @@ private struct ExchangeRequest: Sendable {
             pipeline.append(rules.crashRetries ?? "")
             pipeline.append(rules.crashWindow.map { "\($0)" } ?? "")
         }
+        pipeline.append(claim.shared)
         pipeline.append(claim.queues.count)
-        for queue in claim.queues { pipeline.append(queue) }
+        for queue in claim.queues {
+            pipeline.append(queue)
+            pipeline.append(claim.reserved[queue] ?? 0)
+        }
         pipeline.append(claim.wanted > 0 ? claim.reoffered.count : 0)
         if claim.wanted > 0 {
             for id in claim.reoffered { pipeline.append(id) }

@@ -14,7 +14,8 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "KILL", "ID", "0"],
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
-                ["BLPOP", keys.cancel(nobody), "0.001"],
+                ["BLPOP", keys.cancel(nobody), "0.001"], ["RPUSH", key.wake, "0 suspect"], ["EXPIRE", key.wake, "1"],
+                ["BLPOP", key.wake, "0.001"],
                 ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
@@ -24,6 +25,8 @@ package struct Rights: Sendable {
                 ["LPOP", key.handoff], ["LPOP", key.suspects], ["LREM", key.handoff, "1", "-"],
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
                 ["ZADD", key.scheduled, "0", "-"],
+                ["SRANDMEMBER", keys.places, "1"], ["LLEN", key.wake], ["RPUSH", key.placed, "-"],
+                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"],
                 // declare, and a periodic job that ends itself
                 ["HGETALL", key.periodic], ["HGET", key.periodic, "own"], ["HSET", key.periodic, "end", "-"],
                 ["HDEL", key.periodic, "end"], ["ZSCORE", keys.periodics, nobody],
@@ -39,9 +42,11 @@ package struct Rights: Sendable {
             commands: common(keys) + [
                 ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
                 ["SMEMBERS", keys.queues], ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
-                ["LRANGE", key.handoff, "0", "0"],
+                ["LRANGE", key.handoff, "0", "0"], ["SRANDMEMBER", keys.places, "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
+                ["LRANGE", key.placed, "0", "0"], ["LLEN", key.placed], ["LREM", key.placed, "1", "-"],
+                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"],
                 ["SADD", key.processing, "-"], ["LREM", key.handoff, "1", "-"],
                 ["ZRANGEBYSCORE", key.scheduled, "0", "0"], ["ZRANGE", key.scheduled, "0", "0"],
                 ["ZREM", key.scheduled, "-"], ["ZREM", key.ended, "-"], ["ZCARD", key.completed],
@@ -84,7 +89,7 @@ package struct Rights: Sendable {
 /// The keys of a queue, a job and an attempt of this name.
 private struct ProbedKeys {
     let job, attempt, ready, handoff, suspects, scheduled, processing, completed, failed, ended, dead,
-        statistics, lock, batch, awaited, notes, periodic: String
+        statistics, lock, batch, awaited, notes, periodic, placed, wake: String
 
     init(_ keys: Keys, _ name: String) {
         job = keys.job(name)
@@ -104,12 +109,14 @@ private struct ProbedKeys {
         awaited = keys.awaited(name)
         notes = keys.notes(name)
         periodic = keys.periodic(name)
+        placed = keys.placed(Place(queue: name, kind: .on, name: name))
+        wake = keys.wake(name)
     }
 
     var delete: [String] {
         [
             "DEL", job, attempt, ready, suspects, scheduled, processing, completed, failed, ended, dead, statistics,
-            lock, batch, awaited, notes, periodic,
+            lock, batch, awaited, notes, periodic, placed, wake,
         ]
     }
 }

@@ -40,6 +40,7 @@ package struct Scripts: Sendable {
     )
     package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
     package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
+    package var fallback = Script("fallback", Self.prelude, PackageResources.fallback_lua)
     package var recover = Script("recover", Self.prelude, PackageResources.recover_lua)
     package var enqueue = Script("enqueue", Self.prelude, Self.endings, Self.waiting, PackageResources.enqueue_lua)
     package var together = Script("together", Self.prelude, Self.ties, PackageResources.together_lua)

@@ -75,8 +75,12 @@ package struct Claim: Sendable, Equatable {
     package var bytes: Int
     /// Whether one of the suspects may be taken.
     package var mayTakeSuspect: Bool
-    /// The queues, in the order of preference.
+    /// The queues, in the order of preference. Those without room too: an attempt that an earlier call began may be there.
     package var queues: [String]
+    /// How many of the jobs may run on fibers that all queues share.
+    package var shared: Int
+    /// By queue, how many free fibers are its own.
+    package var reserved: [String: Int]
     /// What holds for jobs that don't say.
     package var defaults: ClaimDefaults
     /// Attempt IDs that an earlier call may have used, then fresh ones.
@@ -88,6 +92,8 @@ package struct Claim: Sendable, Equatable {
         bytes: Int = 4 << 20,
         mayTakeSuspect: Bool = true,
         queues: [String],
+        shared: Int? = nil,
+        reserved: [String: Int] = [:],
         defaults: ClaimDefaults = ClaimDefaults(),
         reoffered: [String] = [],
         offered: [String]
@@ -96,6 +102,8 @@ package struct Claim: Sendable, Equatable {
         self.bytes = bytes
         self.mayTakeSuspect = mayTakeSuspect
         self.queues = queues
+        self.shared = shared ?? wanted
+        self.reserved = reserved
         self.defaults = defaults
         self.reoffered = reoffered
         self.offered = offered

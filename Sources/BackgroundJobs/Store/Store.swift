@@ -76,6 +76,14 @@ package protocol Store: Sendable {
     /// reap: ends attempts whose worker is gone, where they still are what was judged.
     func reap(_ attempts: [Condemned]) async throws(BackgroundError) -> [Reaped]
 
+    /// fallback: jobs in a place whose time to wait for it is over go back to the head of `ready`, for any node.
+    ///
+    /// - Parameters:
+    ///   - absence: for how many ms no worker that may run them has been connected.
+    ///   - limit: how many are looked at.
+    ///   - rank: the first of them.
+    func fallBack(_ place: Place, absence: Int64, limit: Int, from rank: Int) async throws(BackgroundError) -> FellBack
+
     /// trim: a bounded step of removing the oldest of a set beyond the retention.
     func trim(_ set: TrimmedSet, of queue: String, keep: Retention, limit: Int, from rank: Int)
         async throws(BackgroundError) -> Trimmed

@@ -3,8 +3,8 @@ public import Logging
 import NIOPosix
 public import ServiceLifecycle
 
-/// Puts right whatever died on the way: promotes scheduled jobs, fires periodic ones, ends the attempts of dead workers, recovers IDs that
-/// nobody claimed, and trims what is old.
+/// Puts right whatever died on the way: promotes scheduled jobs, fires periodic ones, ends the attempts of dead workers,
+/// recovers IDs that nobody claimed, gives jobs to any node whose own is not there, and trims what is old.
 ///
 /// Any number of watchers may run, on any host: each step is a bounded, conditional, atomic script, and a watcher keeps no
 /// state that matters.
@@ -92,6 +92,7 @@ public final class Watcher: Service {
             duties.addTask { await Firer(watch: watch).run() }
             duties.addTask { await Reaper(watch: watch).run() }
             duties.addTask { await Recoverer(watch: watch).run() }
+            duties.addTask { await Placer(watch: watch).run() }
             duties.addTask { await Trimmer(watch: watch).run() }
             await stopSignal.wait()
             duties.cancelAll()

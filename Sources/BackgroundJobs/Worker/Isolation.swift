@@ -64,7 +64,9 @@ extension JobRegistry {
             endsPeriodic: endsPeriodic
         )
         let attempt = runner.attempt(job, cancellation: cancellation)
-        let performed = await runner.perform(attempt)
+        // Of its own in any case: what ends the process, and what reads its signals, runs on the pool.
+        let threads = attempt.isOnThread ? JobThreads(count: 1) : nil
+        let performed = await withTaskExecutorPreference(threads, operation: { await runner.perform(attempt) })
         guard let error = performed.error else { return Conclusion(ending: .completed, fields: performed.fields) }
         let settlement = runner.settlement(of: attempt, error)
         await runner.tell(attempt, of: settlement)

@@ -61,6 +61,7 @@ struct JobRunner: Sendable {
         let context: JobContext
         /// What it may take beyond `killAfter` to end when it is cancelled: a process that is killed has to be cleared away.
         let unwinding: Duration
+        var isOnThread: Bool { entry?.execution == .thread }
         private let claimed = ContinuousClock.now
 
         fileprivate init(
@@ -86,6 +87,8 @@ struct JobRunner: Sendable {
         }
     }
 
+    func entry(of job: ClaimedJob) -> JobRegistry.Entry? { entries[job.className ?? ""] }
+
     /// - Parameter onNote: is called when the job has said something of itself that has not been sent.
     func attempt(
         _ job: ClaimedJob,
@@ -110,7 +113,7 @@ struct JobRunner: Sendable {
             manager: manager,
             cancellation: cancellation
         )
-        let entry = entries[className]
+        let entry = entry(of: job)
         let defaults = entry?.options ?? JobOptions()
         let isIsolated = job.isLastTry && isolation != nil
         guard !job.fields.isEmpty else { return Attempt(job, entry, defaults, context, isIsolated: isIsolated) }

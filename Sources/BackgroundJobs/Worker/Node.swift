@@ -4,6 +4,15 @@ import Foundation
 package struct Node: Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
+    /// The part of a node that is the host's name or what the operator called the worker: by it jobs are placed.
+    package static func name(of node: String) -> String {
+        let parts = node.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count > 2, let digits = parts.last, digits.utf8.count == 8, digits.allSatisfy(\.isHexDigit),
+            let process = parts.dropLast().last, !process.isEmpty, process.allSatisfy({ $0.isASCII && $0.isNumber })
+        else { return node }
+        return parts.dropLast(2).joined(separator: "-")
+    }
+
     /// - Parameter name: a name chosen by the operator; nil: the host's.
     package init(name: String? = nil) {
         let digits = String(UInt32.random(in: 0...UInt32.max), radix: 16)

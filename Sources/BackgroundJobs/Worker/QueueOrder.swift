@@ -3,11 +3,14 @@ public struct QueueOrder: Sendable, Hashable {
     private enum Kind: Hashable {
         case strict
         case weighted([Int])
+        case roundRobin
     }
 
     /// The queues, as given.
     public let names: [String]
     private let kind: Kind
+    /// Of a round, the queue first that has not been served for the longest time.
+    private var round: [String]
 
     /// A queue is looked into only when those before it are empty.
     ///
@@ -28,6 +31,16 @@ public struct QueueOrder: Sendable, Hashable {
             )
         }
         return try QueueOrder(names: queues.map(\.name), kind: .weighted(queues.map(\.weight)))
+    }
+
+    /// In turns: each claim begins with the queue that has not been served for the longest time.
+    ///
+    /// A turn is a claim, not a job: the queue whose turn it is may fill all free fibers. Queues that are empty cost the
+    /// others nothing, nor do they save up turns.
+    ///
+    /// - Throws: ``BackgroundError`` as for ``strict(_:)``.
+    public static func roundRobin(_ names: [String]) throws -> QueueOrder {
+        try QueueOrder(names: names, kind: .roundRobin)
     }
 
     /// Reads `high,low` (strict) or `high:5,low:1` (weighted; a queue without a weight has 1).
@@ -58,11 +71,18 @@ public struct QueueOrder: Sendable, Hashable {
         }
         self.names = names
         self.kind = kind
+        round = names
     }
 
     /// The order for the next claim.
-    package func next() -> [String] {
-        guard case .weighted(var weights) = kind else { return names }
+    package mutating func next() -> [String] {
+        guard case .weighted(var weights) = kind else {
+            guard kind == .roundRobin else { return names }
+            let order = round
+            // It is taken to be served, for a claim that goes out before this one is answered.
+            round.append(round.removeFirst())
+            return order
+        }
         var left = names
         var order: [String] = []
         while !left.isEmpty {
@@ -76,5 +96,13 @@ public struct QueueOrder: Sendable, Hashable {
             weights.remove(at: drawn)
         }
         return order
+    }
+
+    /// A claim brought jobs of these queues: all others come before them.
+    package mutating func served(_ queues: [String]) {
+        guard kind == .roundRobin, let first = queues.first else { return }
+        var last = [first]
+        for queue in queues where queue != last[last.count - 1] && !last.contains(queue) { last.append(queue) }
+        round = round.filter { !last.contains($0) } + last.filter(names.contains)
     }
 }

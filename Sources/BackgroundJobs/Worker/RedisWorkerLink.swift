@@ -4,7 +4,7 @@ package import NIOCore
 import Synchronization
 
 /// The link of a worker to Redis: one command connection, whose client ID vouches for every attempt, one blocked connection
-/// a queue, and one that waits to be told which jobs are to be cancelled. Heartbeat, reports, give-back and adoption run on
+/// a queue, and two that wait to be told which jobs are to be cancelled, and that jobs were set aside. Heartbeat, reports, give-back and adoption run on
 /// the event loop, so a worker whose pool of threads is held by its jobs still answers for what it has.
 package final class RedisWorkerLink: WorkerLink {
     /// How long a wait blocks: well below the silence after which its connection is taken for dead.
@@ -14,6 +14,7 @@ package final class RedisWorkerLink: WorkerLink {
     private let node: Node
     private let waiters: [String: RedisClient]
     private let cancelNotes: CancelNotes
+    private let wakeNotes: WakeNotes
     private let connection: CommandConnection
     private let logger: Logger
 
@@ -74,6 +75,16 @@ package final class RedisWorkerLink: WorkerLink {
             logger: logger,
             host: { connection.host }
         )
+        wakeNotes = WakeNotes(
+            waiting,
+            keys: keys,
+            name: Node.name(of: "\(node)"),
+            queues: queues,
+            blockTime: blockTime,
+            eventLoop: eventLoop,
+            logger: logger,
+            host: { connection.host }
+        )
         var waiters: [String: RedisClient] = [:]
         if queues.count <= WorkerMachine.mostWaits {
             for queue in queues {
@@ -128,6 +139,8 @@ package final class RedisWorkerLink: WorkerLink {
             waiter.send(pipeline) { [self] result in waited(for: queue, result) }
         }
     }
+
+    package func listen() { wakeNotes.listen() }
 
     private func waited(for queue: String, _ result: Result<[RESPValue], RedisError>) {
         guard let host = connection.host else { return }
@@ -222,6 +235,7 @@ package final class RedisWorkerLink: WorkerLink {
     package func close() async {
         for waiter in waiters.values { await waiter.close() }
         await cancelNotes.close()
+        await wakeNotes.close()
         await store.client.close()
         connection.detach()
     }

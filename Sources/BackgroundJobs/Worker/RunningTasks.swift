@@ -32,6 +32,10 @@ final class RunningTasks: Sendable {
     var count: Int { attempts.withLock { $0.values.count(where: \.hasBegun) } }
     /// The number of those that have been abandoned.
     var abandonedCount: Int { attempts.withLock { $0.values.count(where: \.isAbandoned) } }
+    /// Of these, those that may hold a thread of the pool.
+    var abandonedInPool: Int {
+        attempts.withLock { $0.values.count { $0.isAbandoned && $0.attempt?.isOnThread != true } }
+    }
 
     /// Those that have been told to end, for any of these reasons, and have not.
     func cancelled(because reasons: JobContext.Cancellation...) -> [RunningTask] {

@@ -55,6 +55,7 @@ public final class Worker: Service {
         jobs: JobRegistry,
         logger: Logger
     ) throws {
+        try options.checkReserve()
         // A thread of its own, which no job can block: what vouches for the attempts runs there.
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let link = try RedisWorkerLink(

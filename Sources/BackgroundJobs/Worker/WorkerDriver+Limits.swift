@@ -34,6 +34,7 @@ final class Overdue: Sendable {
 /// 1. At its limit, or when its job is cancelled or the attempt is lost, an attempt's task is cancelled. 2. If it has not ended
 /// after `killAfter` it is abandoned: the attempt ends as over its limit or cancelled, its fiber is free, whatever the task
 /// does later is refused. 3. When as many abandoned tasks run as the pool has threads, the worker is stalled and leaves.
+/// Those that run on threads of their own are replaced there, up to a point.
 extension WorkerDriver {
     /// How long the pool has to come to the hooks of an attempt that was over its limit, until it ends without them.
     private static let patience = Duration.seconds(1)
@@ -57,6 +58,7 @@ extension WorkerDriver {
         }
         let took = task.milliseconds
         let isUnsettled = task.takeEnd()
+        if attempt.isOnThread { threads.replace(id) }
         logAbandoned(attempt.job, reason, running: tasks.abandonedCount)
         switch reason {
         case .timeout where isUnsettled:

@@ -53,6 +53,21 @@ extension WorkerDriver: WorkerLinkHost {
         return woken
     }
 
+    func linkListens() -> [String] {
+        machine.withLock { $0.listens }
+    }
+
+    func linkNoted(_ queue: String, isSuspect: Bool, avoids name: String?) -> WorkerMachine.Noted {
+        let noted: WorkerMachine.Noted
+        if let name, name == Node.name(of: node) {
+            noted = .unfit
+        } else {
+            noted = machine.withLock { $0.noted(queue, isSuspect: isSuspect) }
+        }
+        if noted == .claim { wakeup.signal() }
+        return noted
+    }
+
     func linkWaitEnded(_ queue: String) {
         machine.withLock { $0.waitEnded(queue) }
         wakeup.signal()

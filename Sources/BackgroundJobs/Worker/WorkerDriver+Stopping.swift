@@ -137,13 +137,15 @@ extension WorkerDriver {
 
     // MARK: A worker that can't go on
 
-    /// Leaves when abandoned jobs hold, for all one knows, every thread of the pool.
+    /// Leaves when abandoned jobs hold, for all one knows, every thread of the pool, or every one for jobs that block.
     func checkStall() {
-        let abandoned = tasks.abandonedCount
-        guard abandoned >= options.poolWidth else { return }
+        let (inPool, onThreads) = (tasks.abandonedInPool, threads.abandonedCount)
+        let (abandoned, most) =
+            inPool >= options.poolWidth ? (inPool, options.poolWidth) : (onThreads, threads.mostAbandoned)
+        guard abandoned >= most else { return }
         let stall = BackgroundError(
             .stalled,
-            "\(abandoned) jobs ignore their cancellation, and \(options.poolWidth) threads run the jobs: this process "
+            "\(abandoned) jobs ignore their cancellation, and \(most) threads run the jobs: this process "
                 + "can't go on and is to be started again. Its other jobs are given back."
         )
         let isFirst = stopping.withLock { stopping in

@@ -16,6 +16,8 @@ final class WorkerDriver: Sendable {
     let wakeup: Wakeup
     let aside = SideThreads()
     let tasks: RunningTasks
+    /// Where jobs run that block or compute.
+    let threads: JobThreads
     let notices = NoticeLog()
     let machine: Mutex<WorkerMachine>
     /// Answers to calls that nobody has read yet, by the number of the call.
@@ -65,10 +67,12 @@ final class WorkerDriver: Sendable {
         )
         wakeup = Wakeup(eventLoop: eventLoop)
         tasks = RunningTasks(aside: aside)
+        threads = JobThreads(count: options.threads)
         machine = Mutex(
             WorkerMachine(
                 queues: options.queues,
                 fibers: options.fibers,
+                reserve: options.reserve,
                 defaults: jobs.claimDefaults(options.delivery),
                 endsWhenEmpty: options.endsWhenEmpty
             )
@@ -135,6 +139,7 @@ final class WorkerDriver: Sendable {
         case .sweep:
             group.addTask { await self.sweep() }
         case .sleep(let deadline):
+            link.listen()
             await wakeup.sleep(until: deadline)
             // Let the jobs that are about to end do so first: they then share one report.
             await Task.yield()
@@ -234,7 +239,17 @@ final class WorkerDriver: Sendable {
         for job in claimed where !kept.contains(job.attempt) { tasks.forget(job.attempt) }
     }
 
+    /// One that has to wait for a thread has not begun: it can be prevented, and its time does not run.
     private func perform(_ job: ClaimedJob) async {
+        guard runner.entry(of: job)?.execution == .thread else { return await track(job) }
+        await withTaskExecutorPreference(threads) {
+            threads.begun(job.attempt)
+            await track(job)
+            threads.ended(job.attempt)
+        }
+    }
+
+    private func track(_ job: ClaimedJob) async {
         await tasks.tracking(job.attempt) { task in
             let attempt = runner.attempt(job, onNote: { self.noted(job.attempt) }) { task.cancellation }
             let begun = ContinuousClock.now

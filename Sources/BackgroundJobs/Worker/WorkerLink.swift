@@ -19,6 +19,9 @@ package protocol WorkerLink: Sendable {
     /// Waits for a job in each of these queues, once; the host is told how it ended.
     func arm(_ queues: [String])
 
+    /// Waits to be woken for jobs that were set aside, unless it does already.
+    func listen()
+
     /// Attempts in `processing` that bear this node's name and that `isKnown` denies end as `Worker Timeout`.
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped]
 
@@ -37,6 +40,10 @@ package protocol WorkerLinkHost: AnyObject, Sendable {
     /// The link shows that the worker lives; the answer is whether it is to show it as stalled.
     func linkBeats() -> Bool
     func linkWoke(_ queue: String) -> WorkerMachine.Woken
+    /// The queues for which the worker has room, where it has nothing to do before it waits.
+    func linkListens() -> [String]
+    /// Jobs of this queue were set aside.
+    func linkNoted(_ queue: String, isSuspect: Bool, avoids name: String?) -> WorkerMachine.Noted
     func linkWaitEnded(_ queue: String)
     func linkWaitRefused(_ queue: String, because error: BackgroundError)
     /// The running attempts and their jobs, asked for when the link may have missed that one is to be cancelled.

@@ -8,7 +8,19 @@ extension WorkerMachine {
     /// A wait moved an ID to `handoff`.
     package mutating func woke(_ queue: String) -> Woken {
         waits[queue] = .idle
-        guard phase == .working, free > 0 else { return .giveBack }
+        guard phase == .working, room(for: queue) > 0 else { return .giveBack }
+        isHungry = true
+        return .claim
+    }
+
+    /// What a note that jobs were set aside means here: there may be one to be claimed; there is no room at present; none of them
+    /// is for this worker.
+    package enum Noted: Sendable, Equatable { case claim, busy, unfit }
+
+    /// Jobs of a queue were set aside: suspects, or for some nodes only, of which this is one.
+    package mutating func noted(_ queue: String, isSuspect: Bool) -> Noted {
+        guard phase == .working, room(for: queue) > 0 else { return .busy }
+        if isSuspect, runsSuspect { return .unfit }
         isHungry = true
         return .claim
     }

@@ -55,11 +55,12 @@ package struct WorkerMachine: Sendable {
         case refused(until: ContinuousClock.Instant)
     }
 
-    let queues: QueueOrder
+    private(set) var queues: QueueOrder
     private let fibers: Int
+    let capacity: FiberRoom
     private let defaults: ClaimDefaults
     private let endsWhenEmpty: Bool
-    private let polls: Bool
+    let polls: Bool
 
     // What follows is touched in this file, and in the one beside it that holds the events of the link and the stop.
     var phase = Phase.working
@@ -86,6 +87,8 @@ package struct WorkerMachine: Sendable {
     /// Whether a claim is due without anything to report.
     var isHungry = true
     private var lastClaimWasShort = false
+    /// Whether the last claim left a queue out for which there was no room.
+    private var leftOut = false
     private var paused: Set<String> = []
     var nextPoll: ContinuousClock.Instant?
     var backoff: Backoff?
@@ -103,12 +106,14 @@ package struct WorkerMachine: Sendable {
     package init(
         queues: QueueOrder,
         fibers: Int,
+        reserve: [String: Int] = [:],
         defaults: ClaimDefaults = ClaimDefaults(),
         endsWhenEmpty: Bool = false
     ) {
         precondition(fibers > 0, "a worker has at least one fiber")
         self.queues = queues
         self.fibers = fibers
+        capacity = FiberRoom(fibers: fibers, reserve: reserve)
         self.defaults = defaults
         self.endsWhenEmpty = endsWhenEmpty
         polls = queues.names.count > Self.mostWaits
@@ -135,6 +140,8 @@ package struct WorkerMachine: Sendable {
             return .sweep
         }
         if let backoff, backoff.until > now { return .sleep(until: backoff.until) }
+        // To know that all queues are empty takes a claim from all of them.
+        if phase == .working, endsWhenEmpty, leftOut, isSettled { isHungry = true }
         if let call = makeCall() { return .exchange(call) }
         if phase == .working, endsWhenEmpty, lastClaimWasShort, !isHungry, isSettled, paused.isEmpty { return end() }
         let toArm = waitsToArm(now: now)
@@ -154,7 +161,7 @@ package struct WorkerMachine: Sendable {
 
     /// Fibers on which nothing runs and whose last end is acknowledged. Below zero while more is kept than there is room
     /// for: ends that can't be recorded, and what an adoption granted.
-    private var room: Int {
+    var room: Int {
         let underWay = calls.reduce(0) { $0 + max($1.finishes.count, $1.claim.wanted) }
         return fibers - running.count - unreported.count - unrecordable.count - underWay - unsure.count
     }
@@ -172,11 +179,12 @@ package struct WorkerMachine: Sendable {
     private mutating func makeCall(claiming: Bool = true) -> Call? {
         guard mayCall else { return nil }
         let reported = min(unreported.count, batch)
-        let wanted = claiming && phase == .working ? max(0, min(batch, room + reported)) : 0
+        let left = left(reporting: reported)
+        let wanted = claiming && phase == .working ? max(0, min(batch, room + reported, left.total)) : 0
         guard reported > 0 || (isHungry && wanted > 0) else { return nil }
         let finishes = Array(unreported.prefix(reported))
         unreported.removeFirst(reported)
-        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: wanted))
+        let call = Call(number: nextCall, session: session, finishes: finishes, claim: makeClaim(wanted: wanted, left))
         nextCall += 1
         calls.append(call)
         if wanted > 0 { isHungry = false }
@@ -189,14 +197,18 @@ package struct WorkerMachine: Sendable {
         return makeCall(claiming: false)
     }
 
-    private mutating func makeClaim(wanted: Int) -> Claim {
+    private mutating func makeClaim(wanted: Int, _ left: FiberRoom) -> Claim {
         guard wanted > 0 else { return .none }
+        let part = left.part(of: wanted)
+        leftOut = queues.names.contains { part.room($0) == 0 }
         let reoffered = Array(spare.prefix(wanted))
         spare.removeFirst(reoffered.count)
         return Claim(
             wanted: wanted,
-            mayTakeSuspect: !running.values.contains(where: \.isSuspect) && calls.isEmpty,
+            mayTakeSuspect: !runsSuspect && calls.isEmpty,
             queues: queues.next(),
+            shared: min(wanted, max(0, part.shared)),
+            reserved: part.own.filter { $0.value > 0 },
             defaults: defaults,
             reoffered: reoffered,
             offered: (reoffered.count..<wanted).map { _ in .randomUUID() }
@@ -205,8 +217,9 @@ package struct WorkerMachine: Sendable {
 
     private mutating func waitsToArm(now: ContinuousClock.Instant) -> [String] {
         guard phase == .working, !polls, !isHungry, calls.isEmpty, free > 0 else { return [] }
+        let left = left()
         var armed: [String] = []
-        for queue in queues.names where !paused.contains(queue) {
+        for queue in queues.names where !paused.contains(queue) && left.room(queue) > 0 {
             switch waits[queue] ?? .idle {
             case .armed:
                 continue
@@ -273,6 +286,7 @@ package struct WorkerMachine: Sendable {
     /// Whether ends wait to be reported, or for the answer to their report.
     package var isReporting: Bool { !unreported.isEmpty || calls.contains { !$0.finishes.isEmpty } }
 
+    var runsSuspect: Bool { running.values.contains(where: \.isSuspect) }
     package func isRunning(_ attempt: String) -> Bool { running[attempt] != nil }
     package var runningCount: Int { running.count }
     package var isWorking: Bool { phase == .working }
@@ -312,6 +326,7 @@ package struct WorkerMachine: Sendable {
             let used = Set(reply.jobs.map(\.attempt) + reply.spent)
             spare.append(contentsOf: call.claim.reoffered.filter { !used.contains($0) })
             paused = Set(reply.paused)
+            queues.served(reply.jobs.map(\.queue))
             lastClaimWasShort = reply.isShort
             if !reply.isShort { isHungry = true }
             schedulePoll(now: now, isShort: reply.isShort)

@@ -51,6 +51,10 @@ enum JobText {
             ("crash retries", job.crashRetries),
             ("crash window", job.crashWindow.map(window)),
             ("unique", unique(job)),
+            ("on node", job.on),
+            ("avoids node", job.avoiding),
+            ("fallback", job.fallback.map(fallback)),
+            ("set aside", place(job)),
             ("copy of", job.origin),
             ("periodic job", job.periodic),
             ("for the time", job.periodicTime.map(Timestamp.text)),
@@ -103,6 +107,18 @@ enum JobText {
         case .linear(let delay): "linear, \(time(delay)) more each time"
         case .list(let delays): (["list"] + delays.map(time)).joined(separator: ", ")
         case .exponential, .custom, nil: text
+        }
+    }
+
+    private static func fallback(_ text: String) -> String {
+        guard case .after(let time)? = Fallback(text: text) else { return text }
+        return "after \(self.time(time))"
+    }
+
+    private static func place(_ job: JobRecord) -> String? {
+        job.place.map {
+            $0 == "any"
+                ? "no longer: any node may run it" : $0 + (job.placedAt.map { ", since \(Timestamp.text($0))" } ?? "")
         }
     }
 

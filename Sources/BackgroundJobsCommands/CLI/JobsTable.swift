@@ -7,7 +7,7 @@ enum JobsTable {
     static func text(_ entries: [JobListing], of list: JobList) -> String {
         switch list {
         case .processing, .completed, .failed, .ended: attempts(entries)
-        case .ready, .scheduled, .suspects, .dead: jobs(entries, list)
+        case .ready, .scheduled, .suspects, .placed, .dead: jobs(entries, list)
         }
     }
 

@@ -8,7 +8,7 @@ struct WorkersCommand: AsyncParsableCommand {
         abstract: "Lists the workers that are connected.",
         usage: "bg-cli workers [--json] [<options>]",
         discussion: """
-            client is the ID of the worker's connection in Redis, the wrk of its attempts. fibers: how many jobs it can run \
+            name is what jobs are placed by (bg-cli enqueue --on, --avoiding). client is the ID of the worker's connection in Redis, the wrk of its attempts. fibers: how many jobs it can run \
             at a time, or stalled where its jobs hold every thread, so that it begins none; busy: how many it runs now. idle: how long ago it last sent something. connected: for how long.
 
             Example:
@@ -35,12 +35,12 @@ struct WorkersCommand: AsyncParsableCommand {
 
     static func table(_ workers: [WorkerRecord]) -> String {
         var table = TextTable(
-            ["node", "client", "fibers", "busy", "idle", "connected", "queues"],
-            rightAligned: [1, 2, 3, 4, 5]
+            ["node", "name", "client", "fibers", "busy", "idle", "connected", "queues"],
+            rightAligned: [2, 3, 4, 5, 6]
         )
         for worker in workers {
             table.add([
-                worker.node, "\(worker.clientID)", worker.isStalled ? "stalled" : "\(worker.fibers)",
+                worker.node, worker.name, "\(worker.clientID)", worker.isStalled ? "stalled" : "\(worker.fibers)",
                 worker.busy.map { "\($0)" } ?? "?",
                 "\(worker.idle.components.seconds)s", worker.connectedFor.readable,
                 worker.queues.joined(separator: ","),

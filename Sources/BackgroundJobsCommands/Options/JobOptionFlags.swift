@@ -114,7 +114,38 @@ struct JobOptionFlags: ParsableArguments {
     )
     var onDuplicate: Uniqueness.Duplicate?
 
+    @Option(
+        help: ArgumentHelp(
+            "Run it on a worker of this name, as bg-cli workers shows it. (default: on any)",
+            valueName: "name"
+        ),
+        transform: Self.node
+    )
+    var on: String?
+
+    @Option(
+        help: ArgumentHelp("Don't run it on a worker of this name. (default: on any)", valueName: "name"),
+        transform: Self.node
+    )
+    var avoiding: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long it waits where no such worker is connected, before any may take it: a time, or never. (default: 10s)",
+            valueName: "time"
+        ),
+        transform: Self.fallback
+    )
+    var fallback: Fallback?
+
     func validate() throws {
+        if on != nil, avoiding != nil {
+            throw ValidationError("--on and --avoiding exclude each other: give one of them.")
+        }
+        if fallback != nil, on == nil, avoiding == nil {
+            throw ValidationError("--fallback needs --on or --avoiding, which say where the job is to run.")
+        }
         guard unique == nil else { return }
         for (name, isGiven) in [
             ("--unique-key", uniqueKey != nil), ("--unique-until", uniqueUntil != nil),
@@ -142,7 +173,10 @@ struct JobOptionFlags: ParsableArguments {
                     until: uniqueUntil ?? .finished,
                     duplicate: onDuplicate ?? .skip
                 )
-            }
+            },
+            on: on,
+            avoiding: avoiding,
+            fallback: fallback
         )
     }
 
@@ -174,6 +208,25 @@ struct JobOptionFlags: ParsableArguments {
             throw ValidationError(error.message)
         }
         return name
+    }
+
+    @Sendable
+    private static func node(_ name: String) throws -> String {
+        guard Names.isNodeName(name) else {
+            throw ValidationError(
+                "\(Names.quoted(name)) is no name of a worker: these have 1 to 40 of A-Z a-z 0-9 _ . -, as bg-cli workers shows them."
+            )
+        }
+        return name
+    }
+
+    @Sendable
+    private static func fallback(_ text: String) throws -> Fallback {
+        if text == "never" { return .never }
+        guard let time = DurationArgument(argument: text)?.duration, time >= .zero, time <= JobOptions.longest else {
+            throw ValidationError("It is a time such as 30s, or never.")
+        }
+        return .after(time)
     }
 
     @Sendable

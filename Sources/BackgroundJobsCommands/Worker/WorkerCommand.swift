@@ -40,8 +40,39 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
     @Option(name: .shortAndLong, help: "Queues: high,low in strict order, or high:5,low:1 by weight.")
     var queues = "default"
 
+    @Option(
+        help: ArgumentHelp(
+            "In which order to look into the queues: strict, or round-robin, in turns. (default: strict)",
+            valueName: "order"
+        ),
+        transform: NamedValue.parse
+    )
+    var order: Order?
+
+    /// What `--order` may be.
+    enum Order: String, CaseIterable, Sendable {
+        case strict
+        case roundRobin = "round-robin"
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Fibers that are one queue's own: high=10,low=5. Its jobs may use the others too. (default: none)",
+            valueName: "list"
+        )
+    )
+    var reserve: String?
+
     @Option(name: .shortAndLong, help: ArgumentHelp("How many jobs to run at once, 1 to 100000.", valueName: "n"))
     var fibers = 100
+
+    @Option(
+        help: ArgumentHelp(
+            "Threads for jobs that block or compute, 1 to 1000. (default: as many as processors)",
+            valueName: "n"
+        )
+    )
+    var threads: Int?
 
     @Option(help: "The name in lists of workers. (default: the host's name)")
     var name: String?
@@ -118,26 +149,52 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
         guard (1...100_000).contains(fibers) else {
             throw ValidationError("--fibers is \(fibers); it must lie in 1 to 100000.")
         }
+        guard (1...1000).contains(threads ?? 1) else {
+            throw ValidationError("--threads is \(threads ?? 1); it must lie in 1 to 1000.")
+        }
         guard heartbeat.duration >= .milliseconds(10) else {
             throw ValidationError("--heartbeat is at least 10ms.")
         }
         guard deadAfter.duration >= heartbeat.duration * 3 else {
             throw ValidationError("--dead-after is at least three times --heartbeat.")
         }
-        _ = try order()
+        _ = try options()
     }
 
-    private func order() throws -> QueueOrder {
+    private func queueOrder() throws -> QueueOrder {
         do {
-            return try QueueOrder.parse(queues)
+            guard let order else { return try QueueOrder.parse(queues) }
+            guard !queues.contains(":") else {
+                throw ValidationError(
+                    "--order \(order.rawValue) and the weights in --queues exclude each other: leave out one of them."
+                )
+            }
+            let names = queues.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            return try order == .strict ? .strict(names) : .roundRobin(names)
         } catch let error as BackgroundError {
             throw ValidationError("--queues: \(error.message)")
         }
     }
 
+    private func reserved() throws -> [String: Int] {
+        var reserved: [String: Int] = [:]
+        for part in (reserve ?? "").split(separator: ",", omittingEmptySubsequences: false) where reserve != nil {
+            let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard halves.count == 2, let count = Int(halves[1]) else {
+                throw ValidationError(
+                    "--reserve: \(Names.quoted(part)) is no queue with a number; write high=10,low=5."
+                )
+            }
+            guard reserved.updateValue(count, forKey: String(halves[0])) == nil else {
+                throw ValidationError("--reserve: the queue \(Names.quoted(halves[0])) is named twice.")
+            }
+        }
+        return reserved
+    }
+
     func options() throws -> WorkerOptions {
-        WorkerOptions(
-            queues: try order(),
+        let options = WorkerOptions(
+            queues: try queueOrder(),
             fibers: fibers,
             name: name,
             gracePeriod: timeout.duration,
@@ -145,8 +202,16 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
             deadAfter: deadAfter.duration,
             delivery: mode ?? .atLeastOnce,
             killAfter: killAfter.duration,
+            threads: threads,
+            reserve: try reserved(),
             endsWhenEmpty: drain,
             allowsEviction: allowEviction
         )
+        do {
+            try options.checkReserve()
+        } catch {
+            throw ValidationError("--reserve: \(error.message)")
+        }
+        return options
     }
 }

@@ -57,6 +57,55 @@ extension CLI {
             }
         }
 
+        @Test("where it is to run, and for how long it waits for that")
+        func places() async throws {
+            try await CLIBench.with { bench in
+                for (flags, expected) in [
+                    (["--on", "web-1.local"], ["on": "web-1.local"]), (["--avoiding", "w"], ["avo": "w"]),
+                    (["--on", "w", "--fallback", "30s"], ["on": "w", "fbk": "30000"]),
+                    (["--on", "w", "--fallback", "0"], ["on": "w", "fbk": "0"]),
+                    (["--avoiding", "w", "--fallback", "never"], ["avo": "w", "fbk": "never"]),
+                ] {
+                    let id = try #require(try await bench.enqueue(["Mail"] + flags).first)
+                    let job = try await bench.records.job(id)
+                    #expect(job.filter { ["on", "avo", "fbk"].contains($0.key) } == expected)
+                }
+                for (flags, words) in [
+                    (["--on", "a b"], "no name of a worker"), (["--on", ""], "no name of a worker"),
+                    (["--on", "a", "--avoiding", "b"], "exclude each other"),
+                    (["--fallback", "1s"], "needs --on or --avoiding"),
+                    (["--on", "a", "--fallback", "soon"], "a time such as 30s, or never"),
+                    (["--on", "a", "--fallback", "-1"], "a time such as 30s, or never"),
+                ] {
+                    let ran = try await bench.cli(["enqueue", "Mail"] + flags)
+                    #expect(ran.exit == .status(64) && ran.error.contains(words), "\(flags): \(ran.error)")
+                }
+            }
+        }
+
+        @Test("what waits for a node is listed and shown, and attempts by their node")
+        func shown() async throws {
+            try await CLIBench.with { bench in
+                try await bench.running("r")
+                try await bench.records.send([
+                    [
+                        "HSET", bench.key("jobs:p"), "que", "q", "cls", "Mail", "qat", "1", "on", "w", "pla", "on:w",
+                        "fbk", "30000",
+                    ],
+                    ["RPUSH", bench.key("placed:q:on:w"), "p"], ["SADD", bench.key("places"), "q:on:w"],
+                ])
+                #expect(try await bench.lines("jobs", "placed", "-q", "q").last?.hasPrefix("p ") == true)
+                let job = try await bench.lines("job", "p").joined(separator: "\n")
+                #expect(job.contains("placed") && job.contains("after 30s") && job.contains("on:w"))
+                for node in ["n", "n-1-00000000"] {
+                    #expect(try await bench.lines("jobs", "processing", "-q", "q", "--node", node).count == 2)
+                }
+                #expect(try await bench.cli("jobs", "processing", "-q", "q", "--node", "m").error.contains("none"))
+                let ran = try await bench.cli("jobs", "ready", "--node", "n")
+                #expect(ran.exit == .status(64) && ran.error.contains("lists of attempts"))
+            }
+        }
+
         @Test("those not given leave no field")
         func none() async throws {
             try await CLIBench.with { bench in

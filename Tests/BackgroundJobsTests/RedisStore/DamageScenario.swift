@@ -47,8 +47,10 @@ struct DamageScenario: Sendable {
         running[queue] = try await store.claim(6, [queue], offered: begun.map { "\($0)-attempt" }).jobs
         for id in ["wait", "hand", "suspect"] { try await store.enqueue("\(queue)-\(id)", queue: queue) }
         try await store.enqueue("\(queue)-later", queue: queue, due: .after(milliseconds: 60_000))
+        try await store.enqueue("\(queue)-elsewhere", queue: queue)
         try await store.edit { data in
-            data.lists["ready:\(queue)"] = ["\(queue)-wait"]
+            data.jobs["\(queue)-elsewhere"]?["on"] = "elsewhere"
+            data.lists["ready:\(queue)"] = ["\(queue)-elsewhere", "\(queue)-wait"]
             data.lists["handoff:\(queue)"] = ["\(queue)-hand"]
             data.lists["suspects:\(queue)"] = ["\(queue)-suspect"]
             data.sortedSets["scheduled:\(queue)"] = ["\(queue)-later": 1]

@@ -25,7 +25,12 @@ struct LeastRightsTests {
         let chosen = try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen").id
         try await manager.enqueue("Nap", arguments: #"{"sleep":0}"#, id: "chosen")
         let wrong = try await manager.enqueue("NoSuchClass", options: JobOptions(retries: 0)).id
-        for job in [now, later, chosen] {
+        let placed = try await manager.enqueue(
+            "Nap",
+            arguments: #"{"sleep":0}"#,
+            options: JobOptions(on: "nowhere", fallback: .after(.milliseconds(50)))
+        ).id
+        for job in [now, later, chosen, placed] {
             try await system.eventually("\(job) completes") {
                 $0.hasCompleted
             } job: {
@@ -320,7 +325,9 @@ struct LeastRightsTests {
         let kinds = [
             "jobs", "ready", "scheduled", "attempts", "processing", "completed", "failed", "handoff", "suspects",
             "ended",
-            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node", "cron", "batch", "awaited", "notes",
+            "dead", "queues", "paused", "stats", "protocol", "cancel", "unique", "node", "cron", "batch", "awaited",
+            "notes",
+            "place", "wake",
         ]
         // What a watcher has nothing to do with it may be denied.
         for user in ["cancel", "node"].contains(kind) ? ["bg-worker"] : ["bg-worker", "bg-watcher"] {

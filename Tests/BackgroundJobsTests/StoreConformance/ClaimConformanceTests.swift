@@ -216,7 +216,7 @@ struct ClaimConformance {
         }
     }
 
-    @Test("a suspect comes before what waits, and goes back among the suspects", arguments: StoreKind.allCases)
+    @Test("a suspect comes before what waits, and goes back to the head of the queue", arguments: StoreKind.allCases)
     func suspectFirst(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b", "c", "s", "t")
@@ -233,8 +233,34 @@ struct ClaimConformance {
             let claimed = try await store.claim(2)
             #expect(claimed.jobs.map(\.id) == ["s", "a"] && claimed.jobs.map(\.isSuspect) == [true, false])
             try await store.finish(claimed.jobs[0], .shutdown)
-            #expect(try await store.list("suspects:q") == ["s", "t"])
-            #expect(try await store.list("ready:q") == ["b", "c"])
+            #expect(try await store.list("suspects:q") == ["t"])
+            #expect(try await store.list("ready:q") == ["s", "b", "c"])
+        }
+    }
+
+    @Test(
+        "a suspect that waits in the queue is taken from there, one at a time, or put aside",
+        arguments: StoreKind.allCases
+    )
+    func suspectsInReady(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("s", "t", "a")
+            try await store.edit { data in
+                for id in ["s", "t"] {
+                    let queued = data.jobs[id]?["qat"]
+                    data.jobs[id]?["crs"] = "2"
+                    data.jobs[id]?["crt"] = queued
+                }
+            }
+            let busy = try await store.claim(1, mayTakeSuspect: false)
+            #expect(busy.jobs.isEmpty && !busy.isShort, "it has seen no more than it had room for")
+            #expect(try await store.list("suspects:q") == ["s"])
+            let idle = try await store.claim(5)
+            #expect(idle.jobs.map(\.id) == ["s", "a"] && idle.isShort)
+            #expect(try await store.list("suspects:q") == ["t"])
+            #expect(try await store.list("ready:q") == [])
+            // Whoever runs one is told that there is nothing for it.
+            #expect(try await store.claim(5, mayTakeSuspect: false).isShort)
         }
     }
 }

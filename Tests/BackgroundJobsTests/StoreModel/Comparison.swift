@@ -66,7 +66,8 @@ struct Comparison {
         case 83..<87: return try await retry()
         case 87..<89: return try await dequeue()
         case 89..<92: return try await wait()
-        case 92..<94: return try await recover()
+        case 92: return try await recover()
+        case 93: return try await fallBack()
         case 94: return try await pause()
         case 95: return try await empty()
         case 96..<98: return try await trim()
@@ -148,6 +149,10 @@ struct Comparison {
             if random.upTo(5) == 0 { fields.append(("dlv", random.pick(["amo", "alo"]))) }
             if random.upTo(5) == 0 { fields.append(("crm", random.pick(["0", "1", "2", "all"]))) }
             if random.upTo(6) == 0 { fields.append(("crw", random.pick(["0", "60000"]))) }
+            if random.upTo(4) == 0 {
+                fields.append((random.pick(["on", "avo"]), random.pick(["node-1", "node-2", "none", "?"])))
+            }
+            if random.upTo(6) == 0 { fields.append(("fbk", random.pick(["0", "5000", "never", "x"]))) }
             if random.upTo(5) == 0 { fields.append(("ret", "\(random.upTo(3))")) }
             var job = NewJob(
                 id: id,
@@ -267,6 +272,8 @@ struct Comparison {
             wanted: wanted,
             mayTakeSuspect: random.upTo(3) > 0,
             queues: random.pick([["q"], ["r"], ["q", "r"], ["r", "q"]]),
+            shared: random.upTo(4) == 0 ? random.upTo(wanted + 1) : wanted,
+            reserved: random.upTo(4) == 0 ? ["q": random.upTo(wanted + 1)] : [:],
             defaults: Self.defaults,
             reoffered: Array(again.prefix(wanted)),
             offered: (0..<max(0, wanted - again.count)).map { _ in name("a") }
@@ -429,6 +436,19 @@ struct Comparison {
         let ids = memory.snapshot.lists["handoff:\(queue)"] ?? []
         check("recover", try await memory.recover(ids, in: queue), try await redis.recover(ids, in: queue))
         return "recover \(ids)"
+    }
+
+    private mutating func fallBack() async throws -> String {
+        guard let place = memory.snapshot.sets["places"]?.sorted().compactMap(Place.init).first else {
+            return "nothing to fall back"
+        }
+        let (absence, from) = (Int64(random.pick([0, 5000, 100_000])), random.upTo(2))
+        check(
+            "fallBack",
+            try await memory.fallBack(place, absence: absence, limit: 3, from: from),
+            try await redis.fallBack(place, absence: absence, limit: 3, from: from)
+        )
+        return "fall back \(place) after \(absence)"
     }
 
     private mutating func pause() async throws -> String {

@@ -206,6 +206,7 @@ private final class HastyLink: WorkerLink {
     }
 
     func arm(_ queues: [String]) {}
+    func listen() {}
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped] { [] }
     func note(_ notes: [AttemptNote]) {}
 

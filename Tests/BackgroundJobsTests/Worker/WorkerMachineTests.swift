@@ -218,6 +218,26 @@ struct WorkerMachineTests {
         #expect(!second.claim.mayTakeSuspect)
     }
 
+    @Test("listens to notes while it has room and nothing to do, and passes on what is not for it")
+    func notes() throws {
+        let machine = try linked(fibers: 2)
+        #expect(machine.listens == [], "it claims first")
+        let first = try call(machine.next(now: now))
+        #expect(machine.listens == [])
+        _ = machine.answered(first.number, answer([job("a", suspect: true)]), now: now)
+        #expect(machine.listens == ["high", "low"])
+        #expect(machine.noted("low", isSuspect: true) == .unfit, "it runs one")
+        #expect(machine.listens == ["high", "low"])
+        #expect(machine.noted("low") == .claim)
+        #expect(machine.listens == [])
+        let second = try call(machine.next(now: now))
+        #expect(machine.noted("low") == .busy)
+        _ = machine.answered(second.number, answer([job("b")]), now: now)
+        #expect(machine.listens == [] && machine.noted("low") == .busy)
+        machine.stop()
+        #expect(machine.noted("high") == .busy)
+    }
+
     @Test("asks twice a second while a queue is paused and does not wait for it")
     func paused() throws {
         let machine = try linked()
@@ -365,7 +385,7 @@ struct WorkerMachineTests {
 }
 
 /// A machine that an expectation may drive: a macro's operands are captured, and a captured struct does not change.
-private final class Trace {
+final class Trace {
     private var machine: WorkerMachine
 
     init(_ machine: WorkerMachine) { self.machine = machine }
@@ -381,6 +401,10 @@ private final class Trace {
         machine.failed(number, failure, now: now)
     }
     func woke(_ queue: String) -> WorkerMachine.Woken { machine.woke(queue) }
+    func noted(_ queue: String, isSuspect: Bool = false) -> WorkerMachine.Noted {
+        machine.noted(queue, isSuspect: isSuspect)
+    }
+    var listens: [String] { machine.listens }
     func waitRefused(_ queue: String, now: ContinuousClock.Instant) { machine.waitRefused(queue, now: now) }
     func adopting() -> Adoption { machine.adopting() }
     func adopted(
