@@ -16,6 +16,8 @@ package struct Rights: Sendable {
                 ["BLMOVE", key.ready, key.handoff, "LEFT", "RIGHT", "0.001"],
                 ["BLPOP", keys.cancel(nobody), "0.001"], ["RPUSH", key.wake, "0 suspect"], ["EXPIRE", key.wake, "1"],
                 ["BLPOP", key.wake, "0.001"],
+                // Its jobs enqueue others.
+                ["MULTI"], ["EXEC"],
                 ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
@@ -26,7 +28,7 @@ package struct Rights: Sendable {
                 ["SADD", key.processing, "-"], ["ZADD", key.completed, "0", "-"], ["ZADD", key.ended, "0", "-"],
                 ["ZADD", key.scheduled, "0", "-"],
                 ["SRANDMEMBER", keys.places, "1"], ["LLEN", key.wake], ["RPUSH", key.placed, "-"],
-                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"],
+                ["SREM", keys.places, ""], ["HDEL", key.job, "pla"], ["PEXPIRE", key.lock, "1"],
                 // declare, and a periodic job that ends itself
                 ["HGETALL", key.periodic], ["HGET", key.periodic, "own"], ["HSET", key.periodic, "end", "-"],
                 ["HDEL", key.periodic, "end"], ["ZSCORE", keys.periodics, nobody],

@@ -64,6 +64,13 @@ struct Setting: Sendable {
 
     private static let ofWorkers = [
         Setting(name: "queues", short: "q", kind: .queueOrder, standard: "default", readers: [.worker]),
+        Setting(
+            name: "order",
+            kind: .choice(WorkerCommand.Order.allCases.map(\.rawValue)),
+            readers: [.worker]
+        ),
+        Setting(name: "reserve", kind: .text, readers: [.worker]),
+        Setting(name: "threads", kind: .number(1...1000), readers: [.worker]),
         Setting(name: "fibers", short: "f", kind: .number(1...100_000), standard: "100", readers: [.worker]),
         Setting(name: "timeout", kind: .time, standard: "25s", readers: [.worker]),
         Setting(name: "kill-after", kind: .time, standard: "10s", readers: [.worker]),

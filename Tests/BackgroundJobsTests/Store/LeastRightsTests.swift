@@ -288,20 +288,20 @@ struct LeastRightsTests {
         await system.server.stop()
     }
 
-    @Test("are all needed by an operator")
-    func aRightOfAnOperator() async throws {
+    @Test("are all needed", arguments: ["bg-operator", "bg-app"])
+    func areAllNeeded(user: String) async throws {
         let system = try await System.start()
-        let rules = try #require(system.users["bg-operator"])
+        let rules = try #require(system.users[user])
         for right in ["none"] + rules.filter({ $0.hasPrefix("+") }).map({ String($0.dropFirst()) }) {
             if Self.unnoticed.contains(right) { continue }
             _ = try await system.server.command("FLUSHALL")
             _ = try await system.server.command(
-                ["ACL", "SETUSER", "bg-operator", "reset"] + rules.filter { $0 != "+\(right)" }
+                ["ACL", "SETUSER", user, "reset"] + rules.filter { $0 != "+\(right)" }
             )
             _ = try await system.server.command("ACL", "LOG", "RESET")
             let failure: (any Error)?
             do {
-                try await system.operate()
+                if user == "bg-app" { try await system.useApp() } else { try await system.operate() }
                 failure = nil
             } catch {
                 failure = error
@@ -388,7 +388,11 @@ private struct System: Sendable {
             #expect(words.count > 2 && words[0] == "user")
             users[words[1]] = Array(words.dropFirst(2))
         }
-        #expect(users.keys.sorted() == ["bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker"])
+        #expect(
+            users.keys.sorted() == [
+                "bg-app", "bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker",
+            ]
+        )
         return users
     }
 
@@ -457,7 +461,11 @@ private struct System: Sendable {
             let first = try await manager.enqueue("Nap", in: .seconds(600), queue: "o", options: lock)
             let second = try await manager.enqueue("Nap", in: .seconds(900), queue: "o", options: lock)
             #expect(second.isDuplicate && second.id == first.id)
+            // Somebody awaits it.
+            _ = try await server.command("SET", "bg:awaited", "1", "PX", "60000")
+            _ = try await server.command("SADD", "bg:awaited:\(first.id)", "listener")
             _ = try await manager.dequeue(first.id)
+            _ = try await server.command("DEL", "bg:notes:listener", "bg:awaited")
         }
         let inspector = try Inspector(redis: redis("bg-operator"), logger: quiet)
         do {
@@ -490,6 +498,51 @@ private struct System: Sendable {
         #expect(try await inspector.clear(queue: "p", scheduled: true).done > 0)
         _ = try await inspector.summary()
         #expect(try await inspector.prune(queue: "o", force: true).total > 0)
+    }
+
+    /// All that a manager offers.
+    func useApp() async throws {
+        let manager = try Manager(redis: redis("bg-app"), logger: quiet)
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await use(manager))
+        } catch {
+            outcome = .failure(error)
+        }
+        await manager.close()
+        try outcome.get()
+    }
+
+    private func use(_ manager: Manager) async throws {
+        let unique = JobOptions(unique: .unique(for: .seconds(60), duplicate: .replace))
+        for delay in [nil, Duration.seconds(60)] {
+            _ = try await manager.enqueue("Nap", in: delay, id: "chosen")
+            _ = try await manager.enqueue("Nap", in: delay, options: unique)
+            _ = try await manager.enqueue("Nap", in: delay)
+        }
+        _ = try await manager.enqueue(Nap(sleep: 0).then(Nap(sleep: 1)))
+        let batch = try await manager.batch(onComplete: Nap(sleep: 0)) { _ in }
+        _ = try await batch.status()
+        let waiting = try await manager.enqueue("Nap", queue: "other")
+        // It has been tried before.
+        _ = try await server.command("HSET", "bg:jobs:\(waiting.id)", "las", "former")
+        _ = try await server.command("HSET", "bg:attempts:former", "que", "other", "err", "Boom")
+        let server = server
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                let end = try await waiting.end(within: .seconds(20)).end
+                #expect(end == "Cancelled")
+            }
+            group.addTask {
+                try await TestSupport.eventually("it is awaited, and somebody listens") {
+                    let awaits = try await server.command("EXISTS", "bg:awaited:\(waiting.id)").int == 1
+                    let clients = try await server.command("CLIENT", "LIST").text ?? ""
+                    return awaits && clients.contains(/name=bg-manager-wait.*cmd=blpop/)
+                }
+                _ = try await manager.cancel(waiting.id)
+            }
+            while try await group.next() != nil {}
+        }
     }
 
     private func operatePeriodic(_ inspector: Inspector) async throws {

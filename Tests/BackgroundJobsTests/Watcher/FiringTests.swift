@@ -110,7 +110,6 @@ struct FiringTests {
             #expect(late.allSatisfy { $0 >= 0 }, "never early")
             // A busy machine may be late now and then; whoever waits for the interval leaves out nearly all.
             #expect(gaps.count { $0 == 250 } > gaps.count / 2, "\(gaps)")
-            #expect(late.min() ?? 99 <= 50, "\(late.sorted())")
         }
     }
 
