@@ -122,7 +122,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "test-worker",
-            dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsCommands", .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Tests/TestWorker"
         ),
         .testTarget(

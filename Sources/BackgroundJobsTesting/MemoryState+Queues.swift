@@ -50,11 +50,17 @@ extension MemoryState {
                 if standing.queue.isEmpty { step.problems.append("the job \(id) has no field que") }
             }
             guard seen.insert(id).inserted else { continue }
-            if standing?.queue.isEmpty == false { data.jobs[id]?["que"] = target }
+            if standing?.queue.isEmpty == false {
+                data.jobs[id]?["que"] = target
+                if place == .placed {
+                    data.jobs[id]?["pla"] = nil
+                    data.jobs[id]?["plt"] = nil
+                }
+            }
             if let score {
                 setScore(place.rawValue, target, id, score)
             } else {
-                pushTail(place == .handoff ? "ready" : place.rawValue, target, id)
+                pushTail([.handoff, .placed].contains(place) ? "ready" : place.rawValue, target, id)
             }
             step.done += 1
         }
@@ -72,6 +78,7 @@ extension MemoryState {
         }
         let ids = list(place.rawValue, queue).prefix(limit)
         data.lists[key]?.removeFirst(ids.count)
+        if place == .placed, list(place.rawValue, queue).isEmpty { data.sets["places"]?.remove(queue) }
         return ids.map { ($0, nil) }
     }
 }

@@ -132,7 +132,7 @@ extension MemoryState {
         guard data.locks["awaited"] != nil, let listeners = data.sets["awaited:\(end.job)"], !listeners.isEmpty else {
             return
         }
-        var note = "{\"job\":\(json(end.job)),\"end\":\(json(end.end))"
+        var note = "{\"job\":\(json(end.job)),\"end\":\(json(end.end == "Dequeued" ? "Missing" : end.end))"
         for (name, value) in [
             ("attempt", end.attempt), ("err", end.error), ("msg", end.message), ("out", end.output),
         ] {

@@ -11,9 +11,9 @@ extension SystemTests {
         func atOnce(namespace: String) async throws {
             let stage = try await Stage(namespace: namespace)
             let worker = try await stage.worker("--queues", "high")
-            // For jobs, and for word of cancelled ones.
+            // For jobs, for word of cancelled ones, and of those that others have put aside.
             try await eventually("the worker waits") {
-                try await stage.records.clients(named: "\(namespace)-worker-wait:").count == 2
+                try await stage.records.clients(named: "\(namespace)-worker-wait:").count == 3
             }
             var waits: [Int] = []
             for _ in 0..<20 {

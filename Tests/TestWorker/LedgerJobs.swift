@@ -1,5 +1,6 @@
 import BackgroundJobs
 import Foundation
+import Logging
 
 /// A job that is witnessed by the ledger.
 protocol LedgerJob: Job {
@@ -13,6 +14,7 @@ extension LedgerJob {
             try await work()
         } catch is CancellationError {
             LedgerFile.append("cut", context)
+            context.logger.notice("Cut: \(context.cancellation?.rawValue ?? "nobody says why")")
             throw CancellationError()
         } catch {
             LedgerFile.append("end", context)

@@ -7,7 +7,8 @@ import NIOPosix
 ///
 /// ```swift
 /// let manager = try Manager(redis: RedisOptions(url: "redis://127.0.0.1:6379"))
-/// let id = try await manager.enqueue(Nap(sleep: 5), in: .seconds(60))
+/// let nap = try await manager.enqueue(Nap(sleep: 5), in: .seconds(60))
+/// print(nap.id)
 /// await manager.close()
 /// ```
 ///
@@ -88,7 +89,7 @@ public final class Manager: Sendable {
     ///   - queue: the queue; nil: the type's ``Job/queue``.
     ///   - id: an ID of the caller's choice: a job that is there already under this ID is not queued again. nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``.
-    /// - Returns: the job's ID; the ID of another job if that one holds the uniqueness lock.
+    /// - Returns: a handle for the job; for another one if that holds the uniqueness lock.
     /// - Throws: ``BackgroundError``: `invalidArgument` for a name, ID, time, size or option that is not allowed,
     ///   `unavailable` and `refused` if nothing was written, `unknownFate` if Redis could not be asked after the connection
     ///   broke.
@@ -115,7 +116,7 @@ public final class Manager: Sendable {
     ///   - queue: the queue.
     ///   - id: an ID of the caller's choice; nil: a new UUID.
     ///   - options: what it asks for.
-    /// - Returns: the job's ID; the ID of another job if that one holds the uniqueness lock.
+    /// - Returns: a handle for the job; for another one if that holds the uniqueness lock.
     /// - Throws: as ``enqueue(_:in:at:queue:id:options:)``.
     @discardableResult
     public func enqueue(
@@ -140,7 +141,7 @@ public final class Manager: Sendable {
     ///   - time: when they are to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
     ///   - options: what they ask for; they win over the type's ``Job/options``.
-    /// - Returns: the IDs, in the order of the jobs.
+    /// - Returns: handles, in the order of the jobs.
     /// - Throws: ``BulkError`` with the IDs of those that are queued, when one of the transactions was not carried out.
     @discardableResult
     public func enqueue<J: Job>(
@@ -163,7 +164,7 @@ public final class Manager: Sendable {
     ///   - time: when they are to run; it wins over `delay`.
     ///   - queue: the queue.
     ///   - options: what they ask for.
-    /// - Returns: the IDs, in the order of the arguments.
+    /// - Returns: handles, in the order of the arguments.
     /// - Throws: ``BulkError``.
     @discardableResult
     public func enqueue(

@@ -85,6 +85,7 @@ extension Inspector {
         if replies[0].int == 1 { return .running }
         if job.end == "Dead" { return .dead }
         if let end = job.end { return .ended(how: end) }
+        if job.isWaiting { return .waiting }
         if last?.isCompleted == true { return .completed }
         if let due = replies[1].text.flatMap(Double.init), abs(due) < 1e16 {
             return .scheduled(due: Date(milliseconds: Int64(due)))

@@ -29,8 +29,8 @@ extension Inspector {
         }
     }
 
-    /// Deletes the jobs of a queue that wait, with their uniqueness locks: those to be run now and the suspects, and where it is
-    /// asked for those that are scheduled, retries among them. What runs goes on. It takes as many as there were at the start.
+    /// Deletes the jobs of a queue that wait, with their uniqueness locks: those to be run now, the suspects and those for
+    /// some nodes only, and where it is asked for those that are scheduled, retries among them. What runs goes on. It takes as many as there were at the start.
     ///
     /// - Parameters:
     ///   - queue: the queue.
@@ -47,7 +47,7 @@ extension Inspector {
         progress: (BulkProgress) -> Void = { _ in }
     ) async throws(BackgroundError) -> BulkProgress {
         try Names.checkQueue(queue)
-        return try await empty(queue, scheduled, progress) { (place, limit) async throws(BackgroundError) in
+        return try await empty(queue, scheduled, progress) { (place, queue, limit) async throws(BackgroundError) in
             try await store.clear(place, of: queue, limit: limit)
         }
     }
@@ -79,7 +79,7 @@ extension Inspector {
                 "The jobs are in \(queue) already: name another queue to move them to."
             )
         }
-        return try await empty(queue, scheduled, progress) { (place, limit) async throws(BackgroundError) in
+        return try await empty(queue, scheduled, progress) { (place, queue, limit) async throws(BackgroundError) in
             try await store.move(place, from: queue, to: target, limit: limit)
         }
     }
@@ -88,22 +88,24 @@ extension Inspector {
         _ queue: String,
         _ scheduled: Bool,
         _ progress: (BulkProgress) -> Void,
-        _ step: (WaitingPlace, Int) async throws(BackgroundError) -> WaitingStep
+        _ step: (WaitingPlace, String, Int) async throws(BackgroundError) -> WaitingStep
     ) async throws(BackgroundError) -> BulkProgress {
-        let places = WaitingPlace.allCases.filter { scheduled || $0 != .scheduled }
+        var places = WaitingPlace.allCases.filter { $0 != .placed && (scheduled || $0 != .scheduled) }
+            .map { (place: $0, queue: queue) }
+        places += try await self.places(of: [queue]).map { (.placed, "\($0)") }
         var counts: [Int] = []
-        for place in places {
+        for (place, queue) in places {
             let key = "\(namespace):\(place.rawValue):\(queue)"
             counts.append(Int(clamping: try await read(place == .scheduled ? "ZCARD" : "LLEN", key).int ?? 0))
         }
         var result = BulkProgress()
         result.total = counts.reduce(0, +)
-        for (place, count) in zip(places, counts) {
+        for ((place, queue), count) in zip(places, counts) {
             var rest = count
             while rest > 0 {
                 let limit = min(rest, Self.step)
                 let done = try await store.patiently(where: \.wasNotDone) { () async throws(BackgroundError) in
-                    try await step(place, limit)
+                    try await step(place, queue, limit)
                 }
                 guard done.taken > 0 else { break }
                 rest -= done.taken

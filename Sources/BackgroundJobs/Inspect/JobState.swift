@@ -10,6 +10,8 @@ public enum JobState: Sendable, Hashable {
     case scheduled(due: Date)
     /// It waits to be run alone, since its workers vanished twice.
     case suspect
+    /// It waits for the end of another job, or of a batch.
+    case waiting
     /// It waits for a worker of the name that it asks for, or for one of another name than it avoids.
     case placed
     /// An attempt to run it is under way.
@@ -29,11 +31,11 @@ public enum JobState: Sendable, Hashable {
     package var isEnd: Bool {
         switch self {
         case .completed, .failed, .dead, .ended: true
-        case .ready, .handoff, .scheduled, .suspect, .placed, .running, .unknown: false
+        case .ready, .handoff, .scheduled, .suspect, .waiting, .placed, .running, .unknown: false
         }
     }
 
-    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `placed`, `running`, `completed`, `failed`, `dead`, `ended`,
+    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `waiting`, `placed`, `running`, `completed`, `failed`, `dead`, `ended`,
     /// `unknown`.
     public var name: String {
         switch self {
@@ -41,6 +43,7 @@ public enum JobState: Sendable, Hashable {
         case .handoff: "handoff"
         case .scheduled: "scheduled"
         case .suspect: "suspect"
+        case .waiting: "waiting"
         case .placed: "placed"
         case .running: "running"
         case .completed: "completed"

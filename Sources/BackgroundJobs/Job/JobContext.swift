@@ -24,7 +24,12 @@ public struct JobContext: Sendable {
     /// The periodic job that fired it, and the time that it was fired for; nil: none did.
     public let periodic: PeriodicFiring?
     /// A logger that carries these as metadata. Middleware may add to it.
-    public var logger: Logger
+    public var logger: Logger {
+        get { changedLogger ?? taggedLogger }
+        set { changedLogger = newValue }
+    }
+    private let plainLogger: Logger
+    private var changedLogger: Logger?
 
     /// Further fields of the job's hash, as they are there.
     let fields: [String: String]
@@ -122,15 +127,20 @@ public struct JobContext: Sendable {
         self.fields = fields
         self.notes = notes
         self.periodic = periodic
-        var logger = logger
+        plainLogger = logger
+        makeManager = manager
+        reason = cancellation
+    }
+
+    /// Made when it is asked for: most jobs of a busy worker say nothing.
+    private var taggedLogger: Logger {
+        var logger = plainLogger
         logger[metadataKey: LogKey.job] = "\(jobID)"
         logger[metadataKey: LogKey.attempt] = "\(attemptID)"
         logger[metadataKey: LogKey.number] = "\(attempt)"
         logger[metadataKey: LogKey.queue] = "\(queue)"
         logger[metadataKey: LogKey.className] = "\(className)"
-        self.logger = logger
-        makeManager = manager
-        reason = cancellation
+        return logger
     }
 
     // MARK: Values of middleware

@@ -20,6 +20,7 @@ public struct JobRegistry: Sendable {
 
     package private(set) var entries: [String: Entry] = [:]
     private(set) var middleware: [JobMiddleware] = []
+    package private(set) var enqueueMiddleware: [EnqueueMiddleware] = []
     /// How the last try of a suspect is run in a process of its own; nil: it runs beside the others.
     package var isolation: Isolation?
 
@@ -43,6 +44,11 @@ public struct JobRegistry: Sendable {
     /// Wraps all jobs of this registry, those of handler programs too. The first one that is added is the outermost.
     public mutating func use(_ middleware: JobMiddleware...) {
         self.middleware += middleware
+    }
+
+    /// What is done before a job of this registry enqueues another one by its ``JobContext/manager``, in this order.
+    public mutating func useWhenEnqueuing(_ middleware: EnqueueMiddleware...) {
+        enqueueMiddleware += middleware
     }
 
     /// Registers a job type under its ``Job/name``.
@@ -220,6 +226,9 @@ public struct BadArguments: Error, Sendable, CustomStringConvertible {
     }
 }
 
+/// One for all: it is not changed, and to make one takes longer than to decode a small job.
+private let argumentsDecoder = JSONDecoder()
+
 extension Decodable {
     /// Decodes arguments, with an error that names the field.
     package static func decoded(from bytes: [UInt8]) throws -> Self {
@@ -228,7 +237,7 @@ extension Decodable {
             throw BadArguments(description: "the JSON is nested deeper than \(JSONDepth.limit) levels")
         }
         do {
-            return try JSONDecoder().decode(Self.self, from: Data(bytes))
+            return try argumentsDecoder.decode(Self.self, from: Data(bytes))
         } catch let error as DecodingError {
             throw BadArguments(description: error.explanation)
         }

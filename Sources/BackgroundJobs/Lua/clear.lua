@@ -1,7 +1,7 @@
 -- clear: the jobs at the head of a list of a queue are deleted, a bounded step. Each ends as dequeue ends it.
 --
 -- KEYS  1 <ns>:queues
--- ARGV  1 namespace   2 queue   3 handoff | ready | suspects | scheduled   4 how many at most (500)
+-- ARGV  1 namespace   2 queue   3 handoff | ready | suspects | scheduled | placed (then 2 is the place)   4 how many at most (500)
 -- Returns { IDs taken off the list, jobs deleted, sentences about those that are damaged }. An error reply where the list
 --       is of a wrong type: nothing was done.
 --
@@ -11,6 +11,7 @@
 local queue, kind, limit = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local list, is_scored = key(kind, queue), kind == 'scheduled'
 local sound, fault = exists_as(is_scored and 'zset' or 'list', list)
+if sound and kind == 'placed' then sound, fault = exists_as('set', prefix .. 'places') end
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
 
 local ids = redis.call(is_scored and 'ZRANGE' or 'LRANGE', list, 0, limit - 1)
@@ -29,5 +30,6 @@ for _, id in ipairs(ids) do
     end
 end
 if #ids > 0 and is_scored then redis.call('ZREM', list, unpack(ids)) elseif #ids > 0 then redis.call('LPOP', list, #ids) end
+if kind == 'placed' and redis.call('LLEN', list) == 0 then redis.call('SREM', prefix .. 'places', queue) end
 write_counts()
 return { #ids, deleted, problems }

@@ -71,7 +71,8 @@ local function notify(job, how, facts)
     if not anybody_awaits() then return end
     local listeners = look('SMEMBERS', key('awaited', job))
     if not listeners or #listeners == 0 then return end
-    local note = '{"job":' .. quoted(job) .. ',"end":' .. quoted(how)
+    -- As whoever asks later is told.
+    local note = '{"job":' .. quoted(job) .. ',"end":' .. quoted(how == 'Dequeued' and 'Missing' or how)
     for _, field in ipairs({ 'attempt', 'err', 'msg', 'out' }) do
         if present(facts[field]) then note = note .. ',"' .. field .. '":' .. quoted(facts[field]) end
     end

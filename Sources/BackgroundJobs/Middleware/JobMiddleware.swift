@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Something that is done around the run of each job.
 ///
 /// ```swift
@@ -35,11 +37,17 @@ extension [JobMiddleware] {
         let result = Innermost()
         var all: JobMiddleware.Next = { context in result.keep(try await job(context)) }
         for middleware in reversed() {
-            let next = all
-            all = { context in try await middleware.body(context, next) }
+            let inner = all
+            all = { context in
+                let wasCalled = Atomic(false)
+                try await middleware.body(context) { context in
+                    wasCalled.store(true, ordering: .relaxed)
+                    try await inner(context)
+                }
+                if !wasCalled.load(ordering: .relaxed) { throw JobOutcome.skip("stopped by middleware") }
+            }
         }
         try await all(context)
-        guard let output = result.output else { throw JobOutcome.skip("stopped by middleware") }
-        return output
+        return result.output
     }
 }

@@ -3,7 +3,8 @@ import Metrics
 
 extension JobMiddleware {
     /// Counts and measures by swift-metrics, with the dimensions `class` and `queue`: the counter
-    /// `background_jobs_attempts` (and `outcome`: `completed`, `failed` or `skipped`), the timers `background_jobs_run_time`
+    /// `background_jobs_attempts` (and `outcome`: `completed`, `failed`, `skipped` or
+    /// `snoozed`), the timers `background_jobs_run_time`
     /// and, of first attempts, `background_jobs_wait_time`, and the meter `background_jobs_running`.
     public static let metrics = JobMiddleware { context, next in
         let dimensions = [("class", context.className), ("queue", context.queue)]
@@ -24,7 +25,12 @@ extension JobMiddleware {
             try await next(context)
             ended("completed")
         } catch {
-            if case .skip? = (error as? JobOutcome)?.kind { ended("skipped") } else { ended("failed") }
+            switch (error as? JobOutcome)?.kind {
+            case .skip: ended("skipped")
+            case .snooze: ended("snoozed")
+            case .endPeriodic: ended("completed")
+            case .discard, .dead, nil: ended("failed")
+            }
             throw error
         }
     }

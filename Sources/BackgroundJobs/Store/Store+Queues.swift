@@ -1,6 +1,8 @@
 /// Where jobs of a queue wait, in the order in which a queue is emptied.
 package enum WaitingPlace: String, Sendable, CaseIterable {
     case handoff, ready, suspects, scheduled
+    /// For some nodes only: what is emptied is then a ``Place``, in the queue's stead.
+    case placed
 }
 
 /// What a step of emptying a queue has done.

@@ -3,7 +3,7 @@ public struct JobEnd: Sendable, Hashable, Codable {
     /// The job's ID.
     public var job: String
     /// `Completed`, `Dead`, `Discarded`, `Cancelled`, `Expired`, `Skipped`, `Bad Job`; `Unneeded` for a job that was to run
-    /// in a case that did not come, `Missing` where there is no such job, or no longer.
+    /// in a case that did not come, `Missing` where there is no such job, or no longer: of one that was dequeued, too.
     public var end: String
     /// The ID of its last attempt.
     public var attempt: String?

@@ -3,7 +3,8 @@ package import Logging
 /// Runs the last try of a suspect in a process of its own; returns what became of it there.
 ///
 /// It throws ``ProcessDied`` where the process ended without saying so, which counts as a crash of the job's worker.
-package typealias Isolation = @Sendable (ClaimedJob) async throws -> Conclusion
+package typealias Isolation =
+    @Sendable (ClaimedJob, _ cancellation: @escaping @Sendable () -> JobContext.Cancellation?) async throws -> Conclusion
 
 /// What became of an attempt in another process.
 package struct Conclusion: Sendable, Codable {

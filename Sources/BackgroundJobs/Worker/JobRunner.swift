@@ -147,7 +147,7 @@ struct JobRunner: Sendable {
                 )
             }
             if attempt.job.isLastTry, !entry.isProgram, let isolation {
-                let conclusion = try await isolation(attempt.job)
+                let conclusion = try await isolation(attempt.job) { attempt.context.cancellation }
                 let isCompleted = conclusion.ending == .completed
                 let error = isCompleted ? nil : SettledElsewhere(ending: conclusion.ending)
                 return Performed(error: error, fields: conclusion.fields)

@@ -56,6 +56,10 @@ enum JobText {
             ("fallback", job.fallback.map(fallback)),
             ("set aside", place(job)),
             ("copy of", job.origin),
+            ("after", job.after),
+            ("next", job.next),
+            ("on failure", job.onFailure),
+            ("batch", job.batch),
             ("periodic job", job.periodic),
             ("for the time", job.periodicTime.map(Timestamp.text)),
         ]

@@ -38,7 +38,10 @@ struct IsolatedJob: Sendable {
     ///
     /// - Throws: ``ProcessDied`` if it ended without saying so, `CancellationError` if the task was cancelled, anything else
     ///   if the job did not begin.
-    func run(_ job: ClaimedJob) async throws -> Conclusion {
+    func run(
+        _ job: ClaimedJob,
+        cancellation: @escaping @Sendable () -> JobContext.Cancellation?
+    ) async throws -> Conclusion {
         // Made here, so that it is not the job's fault if it can't be.
         let path = FileManager.default.temporaryDirectory.appending(path: "bg-job-\(UUID().uuidString)").path
         guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
@@ -47,7 +50,7 @@ struct IsolatedJob: Sendable {
                 message: "\(path): can't be written: \(String(cString: strerror(errno)))"
             )
         }
-        defer { try? FileManager.default.removeItem(atPath: path) }
+        defer { for file in [path, Self.reason(path)] { try? FileManager.default.removeItem(atPath: file) } }
         logger.notice(
             "The last try of a suspect runs in a process of its own",
             metadata: ["job": "\(job.id)", "class": "\(job.className ?? "")"]
@@ -55,7 +58,17 @@ struct IsolatedJob: Sendable {
         let input = try JSONEncoder().encode(Input(job: job, node: node))
         let outcome: GuardedProcess.Outcome
         do {
-            outcome = try await inProcess(path, input)
+            outcome = try await withTaskCancellationHandler {
+                try await inProcess(path, input)
+            } onCancel: {
+                // For the child to read; one that finds nothing takes it for a shutdown.
+                let why = Data((cancellation() ?? .shutdown).rawValue.utf8)
+                _ = FileManager.default.createFile(
+                    atPath: Self.reason(path),
+                    contents: why,
+                    attributes: [.posixPermissions: 0o600]
+                )
+            }
         } catch let stopped as ProgramStopped {
             FileHandle.standardError.write(Data(stopped.failureMessage.utf8))
             throw CancellationError()
@@ -74,6 +87,9 @@ struct IsolatedJob: Sendable {
             throw HandlerFailure(name: "Spawn Failed", message: Self.words(status, outcome.message))
         }
     }
+
+    /// Where a child is told why it is to end.
+    private static func reason(_ path: String) -> String { path + ".why" }
 
     private func inProcess(_ path: String, _ input: Data) async throws -> GuardedProcess.Outcome {
         try await Guardian.with(logger: logger) { guardian in
@@ -121,7 +137,7 @@ struct IsolatedJob: Sendable {
             try result.write(contentsOf: Data(begun.utf8))
             let stopped = RaisedOnce()
             // Not a child: a signal cancels it from outside any task. It is awaited below.
-            let manager = SharedManager(redis)
+            let manager = SharedManager(redis, jobs.enqueueMiddleware)
             let running = Task {
                 await jobs.run(
                     input.job,
@@ -129,7 +145,11 @@ struct IsolatedJob: Sendable {
                     maximumResult: options.maximumResult,
                     logger: logger,
                     manager: { try manager.get() },
-                    cancellation: { stopped.isRaised ? .shutdown : nil }
+                    cancellation: {
+                        guard stopped.isRaised else { return nil }
+                        let why = FileManager.default.contents(atPath: reason(path)) ?? Data()
+                        return JobContext.Cancellation(rawValue: String(decoding: why, as: UTF8.self)) ?? .shutdown
+                    }
                 )
             }
             let signals = ProcessSignals()

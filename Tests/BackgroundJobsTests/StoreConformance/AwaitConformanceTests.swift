@@ -67,7 +67,7 @@ struct AwaitConformance {
             _ = try await await_(store, "waiting", "gone")
             _ = try await store.store.cancel("waiting", recordedAs: "x1")
             _ = try await store.store.dequeue("gone")
-            #expect(try await notes(store).suffix(2).map(\.end) == ["Cancelled", "Dequeued"])
+            #expect(try await notes(store).suffix(2).map(\.end) == ["Cancelled", "Missing"])
         }
     }
 

@@ -99,6 +99,33 @@ struct QueueConformance {
         }
     }
 
+    @Test("those for some nodes only go too, and are put aside anew elsewhere", arguments: StoreKind.allCases)
+    func placed(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            for id in ["a", "b", "c"] {
+                let job = NewJob(
+                    id: id,
+                    queue: "q",
+                    className: "C",
+                    arguments: Array("{}".utf8),
+                    fields: [("on", "elsewhere")]
+                )
+                try await store.store.enqueue([job])
+            }
+            _ = try await store.claim(3)
+            #expect(try await store.list("placed:q:on:elsewhere") == ["a", "b", "c"])
+            let moved = try await store.store.move(.placed, from: "q:on:elsewhere", to: "r", limit: 2)
+            #expect(moved == WaitingStep(taken: 2, done: 2))
+            #expect(try await store.list("ready:r") == ["a", "b"])
+            let first = try await store.job("a")
+            #expect(first?["pla"] == nil && first?["que"] == "r")
+            let cleared = try await store.store.clear(.placed, of: "q:on:elsewhere", limit: 2)
+            #expect(cleared == WaitingStep(taken: 1, done: 1))
+            #expect(try await store.job("c") == nil)
+            #expect(try await store.set("places").isEmpty)
+        }
+    }
+
     @Test(
         "move drops what a claim would drop, and takes along what a claim would record",
         arguments: StoreKind.allCases

@@ -464,13 +464,15 @@ struct Comparison {
 
     /// clear and move, a few jobs at a time.
     private mutating func empty() async throws -> String {
-        let (place, queue) = (random.pick(WaitingPlace.allCases), random.pick(Self.queues))
+        let place = random.pick(WaitingPlace.allCases)
+        let places = (memory.snapshot.sets["places"] ?? []).sorted() + ["q:on:nobody"]
+        let queue = place == .placed ? random.pick(places) : random.pick(Self.queues)
         guard random.upTo(4) > 0 else {
             let step = try await memory.clear(place, of: queue, limit: 2)
             check("clear", step, try await redis.clear(place, of: queue, limit: 2))
             return "clear \(place) of \(queue)"
         }
-        let target = queue == "q" ? "r" : "q"
+        let target = queue.hasPrefix("q") ? "r" : "q"
         let step = try await memory.move(place, from: queue, to: target, limit: 2)
         check("move", step, try await redis.move(place, from: queue, to: target, limit: 2))
         return "move \(place) of \(queue)"
