@@ -45,7 +45,7 @@ struct ModelComparison {
         var scripts = Scripts()
         for script in [
             \Scripts.exchange, \.adopt, \.promote, \.reap, \.recover, \.enqueue, \.dequeue, \.cancel, \.retry, \.trim,
-            \.delete, \.await, \.note, \.together, \.due, \.fire, \.declare, \.steer, \.fallback,
+            \.delete, \.await, \.note, \.together, \.due, \.fire, \.declare, \.steer, \.fallback, \.clear, \.move,
         ] {
             let source = scripts[keyPath: script].source
             scripts[keyPath: script].source = source.replacingOccurrences(
