@@ -122,9 +122,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "test-worker",
-            dependencies: [
-                "BackgroundJobs", "BackgroundJobsCommands", .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
             path: "Tests/TestWorker"
         ),
         .testTarget(

@@ -1,6 +1,5 @@
 import BackgroundJobs
 import Foundation
-import Logging
 
 /// A job that is witnessed by the ledger.
 protocol LedgerJob: Job {
@@ -14,7 +13,7 @@ extension LedgerJob {
             try await work()
         } catch is CancellationError {
             LedgerFile.append("cut", context)
-            context.logger.notice("Cut: \(context.cancellation?.rawValue ?? "nobody says why")")
+            LedgerFile.tellWhy(context)
             throw CancellationError()
         } catch {
             LedgerFile.append("end", context)
@@ -103,6 +102,15 @@ enum LedgerFile {
         guard let path = ProcessInfo.processInfo.environment["BG_LEDGER"] else { return -1 }
         return open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
     }()
+
+    /// Why a job was cancelled, in a file beside the ledger.
+    static func tellWhy(_ context: JobContext) {
+        guard let path = ProcessInfo.processInfo.environment["BG_LEDGER"],
+            let file = fopen(path + ".why", "a")
+        else { return }
+        fputs("\(context.jobID) \(context.cancellation?.rawValue ?? "-")\n", file)
+        fclose(file)
+    }
 
     static func append(_ event: String, _ context: JobContext) {
         guard descriptor >= 0 else { return }
