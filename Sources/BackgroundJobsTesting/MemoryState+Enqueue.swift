@@ -2,13 +2,13 @@ import BackgroundJobs
 
 extension MemoryState {
     /// Returns the holders of the locks that were not to be had.
-    mutating func enqueue(_ jobs: [NewJob]) -> [String: String] {
-        var holders: [String: String] = [:]
+    mutating func enqueue(_ jobs: [NewJob]) -> [String: Duplicate] {
+        var holders: [String: Duplicate] = [:]
         // Those with a lock come last, one by one.
         let present = Set(jobs.map(\.id).filter(isQueued))
         for job in jobs where job.lock == nil {
             if job.isIDChosen, present.contains(job.id) {
-                holders[job.id] = job.id
+                holders[job.id] = Duplicate(id: job.id)
             } else if !(job.isIDChosen && isQueued(job.id)) {
                 queue(job)
             }
@@ -64,16 +64,22 @@ extension MemoryState {
     }
 
     /// Queues the job, or finds who holds its lock, and changes that one.
-    private mutating func holder(of lock: NewJob.Lock, for job: NewJob) -> String? {
+    private mutating func holder(of lock: NewJob.Lock, for job: NewJob) -> Duplicate? {
         let key = "unique:\(lock.digest)"
         let due = due(job)
         if let holder = data.locks[key], let standing = standing(of: holder), !standing.hasEnded {
+            var wasChanged = false
             if !standing.isRunning, lock.duplicate != .skip {
                 setDeadline(key, in: (due ?? now) - now + lock.duration)
-                if lock.duplicate != .replaceTime { data.jobs[holder]?.fields["arg"] = job.arguments }
-                if lock.duplicate != .replaceArguments { move(holder, standing.queue, to: due, job.expiry) }
+                if lock.duplicate != .replaceTime {
+                    data.jobs[holder]?.fields["arg"] = job.arguments
+                    wasChanged = true
+                }
+                if lock.duplicate != .replaceArguments, move(holder, standing.queue, to: due, job.expiry) {
+                    wasChanged = true
+                }
             }
-            return holder
+            return Duplicate(id: holder, wasChanged: wasChanged)
         }
         queue(job)
         data.locks[key] = job.id
@@ -81,10 +87,11 @@ extension MemoryState {
         return nil
     }
 
-    private mutating func move(_ holder: String, _ queue: String, to due: Int64?, _ expiry: Int64?) {
+    /// False if it was not found where it should be.
+    private mutating func move(_ holder: String, _ queue: String, to due: Int64?, _ expiry: Int64?) -> Bool {
         let record = data.jobs[holder] ?? Record()
         let (former, before) = (record.number("exp"), record.number("pat") ?? record.number("qat") ?? due ?? now)
-        guard takeOut(holder, queue, longest: 10_000) else { return }
+        guard takeOut(holder, queue, longest: 10_000) else { return false }
         if let due {
             schedule(holder, queue, at: due)
         } else {
@@ -97,6 +104,7 @@ extension MemoryState {
             // As long after its new time as after its former one.
             set("exp", of: holder, to: former + (due ?? now) - before)
         }
+        return true
     }
 
     // MARK: Taking jobs out
@@ -203,13 +211,13 @@ extension MemoryState {
         let mendable = onlyDead ? ["Dead"] : ["Dead", "Discarded", "Cancelled", "Expired"]
         let isMended = standing.hasEnded && mendable.contains(standing.end ?? "")
         if standing.hasEnded, !isMended { return .ended }
+        if isMended, let last = standing.last, data.attempts[last] == nil { return .missing }
         let queue = standing.queue
         guard !queue.isEmpty else { return .damaged("the job has no field que") }
         if isMended {
             if standing.end == "Cancelled" { _ = takeOut(job, queue) }
             for field in ["end", "ers", "crs", "crt", "cnl", "exp", "pla", "plt"] { data.jobs[job]?[field] = nil }
             recallInBatch(data.jobs[job]?["bat"], standing.end ?? "")
-            clearDeadline("jobs:\(job)")
             data.sortedSets["dead:\(queue)"]?[job] = nil
             if let last = standing.last, let other = data.attempts[last]?["que"] {
                 data.sortedSets["dead:\(other)"]?[job] = nil

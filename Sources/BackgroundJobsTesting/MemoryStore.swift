@@ -69,7 +69,7 @@ public final class MemoryStore: Store {
     }
 
     @discardableResult
-    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String] {
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: Duplicate] {
         transact { $0.enqueue(jobs) }
     }
 

@@ -10,7 +10,17 @@ public struct JobHandle<Output: Sendable>: Sendable, Hashable, CustomStringConve
     /// Whether nothing was queued, since a job of the same kind holds the uniqueness lock (then ``id`` is that job's), or
     /// since a job was there already under the ID that was chosen.
     public let isDuplicate: Bool
+    /// Whether the arguments or the time of the job that holds the lock were replaced, as the option
+    /// ``Uniqueness/duplicate`` asks: not where that one runs already.
+    public let hasReplaced: Bool
     let manager: Manager
+
+    init(id: String, isDuplicate: Bool, hasReplaced: Bool = false, manager: Manager) {
+        self.id = id
+        self.isDuplicate = isDuplicate
+        self.hasReplaced = hasReplaced
+        self.manager = manager
+    }
 
     /// The job's ID.
     public var description: String { id }
@@ -23,7 +33,7 @@ public struct JobHandle<Output: Sendable>: Sendable, Hashable, CustomStringConve
 
     /// The same job with another type of result.
     func of<Other>(_ type: Other.Type = Other.self) -> JobHandle<Other> {
-        JobHandle<Other>(id: id, isDuplicate: isDuplicate, manager: manager)
+        JobHandle<Other>(id: id, isDuplicate: isDuplicate, hasReplaced: hasReplaced, manager: manager)
     }
 
     /// Waits until the job has ended for good: after its retries.

@@ -224,8 +224,16 @@ public final class Manager: Sendable {
     // MARK: Sending them
 
     private func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [JobHandle<Void>] {
-        let holders = try await store.enqueue(jobs)
-        return jobs.map { JobHandle(id: holders[$0.id] ?? $0.id, isDuplicate: holders[$0.id] != nil, manager: self) }
+        let duplicates = try await store.enqueue(jobs)
+        return jobs.map { job in
+            let other = duplicates[job.id]
+            return JobHandle(
+                id: other?.id ?? job.id,
+                isDuplicate: other != nil,
+                hasReplaced: other?.wasChanged ?? false,
+                manager: self
+            )
+        }
     }
 
     /// What one transaction holds at most: as long as it runs nobody else is served, and Redis holds it in memory until EXEC.

@@ -83,6 +83,8 @@ extension Inspector {
         let replies = try await read(pipeline)
 
         if replies[0].int == 1 { return .running }
+        // Its record was deleted or trimmed, and the hash stays for some minutes.
+        if let end = job.end, job.lastAttempt != nil, last == nil { return .ended(how: "\(end), deleted") }
         if job.end == "Dead" { return .dead }
         if let end = job.end { return .ended(how: end) }
         if job.isWaiting { return .waiting }

@@ -9,7 +9,8 @@ public struct JobOptions: Sendable {
     public var retries: Int?
     /// How long a retry waits. Default: ``Backoff/exponential``.
     public var backoff: Backoff?
-    /// No retry is to begin when the job is older than this. Default: no limit of age.
+    /// No retry is scheduled for a time at which the job is older than this; one that has to wait longer, for want of workers,
+    /// runs. Default: no limit of age.
     public var retryFor: Duration?
     /// The queue on which retries run. Default: the one it was taken from.
     public var retryQueue: String?

@@ -6,7 +6,7 @@
 --       8 digest   9 ms for which the lock is held from then on   10 started | finished
 --       11 skip | replace-arguments | replace-time | replace   12 ms after it is due in which it may begin ('' for ever)
 --       13 the longest list that is searched (10000)   14 … further fields of the hash, name and value in turn
--- Returns { 'queued', job } or { 'duplicate', the job that holds the lock }; or an error reply that names what is damaged,
+-- Returns { 'queued', job, 0 } or { 'duplicate', the job that holds the lock, 1 if it was changed }; or an error reply that names what is damaged,
 --       and then nothing was written.
 --
 -- No relief: a Redis that is out of memory refuses the first write, and so all of it.
@@ -26,7 +26,7 @@ if sound then sound, fault = exists_as('zset', key('scheduled', queue)) end
 if sound then sound, fault = exists_as('set', prefix .. 'queues') end
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
 local there = redis.call('HMGET', key('jobs', job), 'que', 'end')
-if there[1] and there[2] ~= 'Dequeued' then return { 'queued', job } end
+if there[1] and there[2] ~= 'Dequeued' then return { 'queued', job, 0 } end
 
 local holder = redis.call('GET', lock)
 if holder then
@@ -34,17 +34,21 @@ if holder then
     if type(state) == 'table' then return state end
     -- A holder that is gone, or has ended otherwise than by our scripts, holds nothing.
     if state == 'waiting' or state == 'running' then
-        local mode = ARGV[11]
+        local mode, changed = ARGV[11], 0
         if state == 'waiting' and mode ~= 'skip' then
             local time = due or now
             redis.call('PEXPIRE', lock, string.format('%.0f', until_))
-            if mode ~= 'replace-time' then redis.call('HSET', key('jobs', holder), 'arg', ARGV[5]) end
+            if mode ~= 'replace-time' then
+                redis.call('HSET', key('jobs', holder), 'arg', ARGV[5])
+                changed = 1
+            end
             if mode ~= 'replace-arguments' then
                 -- As long after its new time as after its former one.
                 local times = redis.call('HMGET', key('jobs', holder), 'exp', 'pat', 'qat')
                 local expiry, before = number(times[1]), number(times[2]) or number(times[3]) or time
                 local found = take_out(holder, fields.queue, tonumber(ARGV[13]))
                 if found then
+                    changed = 1
                     if due then schedule(fields.queue, holder, time) else
                         redis.call('HSET', key('jobs', holder), 'pat', time)
                         redis.call('RPUSH', key('ready', fields.queue), holder)
@@ -57,7 +61,7 @@ if holder then
                 end
             end
         end
-        return { 'duplicate', holder }
+        return { 'duplicate', holder, changed }
     end
 end
 
@@ -72,4 +76,4 @@ redis.call('HDEL', key('jobs', job), 'end', 'att', 'las', 'ers', 'crs', 'crt', '
 redis.call('SET', lock, job, 'PX', string.format('%.0f', until_))
 if due then schedule(queue, job, due) else redis.call('RPUSH', key('ready', queue), job) end
 redis.call('SADD', prefix .. 'queues', queue)
-return { 'queued', job }
+return { 'queued', job, 0 }

@@ -14,6 +14,8 @@ local function retry(job)
     if type(state) == 'table' then return state.err end
     local mends = state == 'ended' and (fields.over == 'Dead' or (ARGV[2] ~= '1' and mendable[fields.over]))
     if state ~= 'waiting' and not mends then return state end
+    -- Its record was deleted or trimmed: the hash stays for some minutes, so that a late copy of the ID runs nothing.
+    if mends and fields.last and redis.call('EXISTS', key('attempts', fields.last)) == 0 then return 'missing' end
     local queue = fields.queue
     if not queue then return key('jobs', job) .. ' has no field que' end
     local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))
@@ -27,8 +29,6 @@ local function retry(job)
         if fields.over == 'Cancelled' then take_out(job, queue) end
         redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp', 'pla', 'plt')
         recall_in_batch(fields.batch, fields.over)
-        -- It may have been about to expire with its last attempt.
-        redis.call('PERSIST', key('jobs', job))
         redis.call('ZREM', key('dead', queue), job)
         if fields.last_queue then redis.call('ZREM', key('dead', fields.last_queue), job) end
     end

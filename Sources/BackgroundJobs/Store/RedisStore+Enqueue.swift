@@ -4,7 +4,7 @@ extension RedisStore {
     /// enqueue: one MULTI, so that a producer needs no right to run scripts. HSET comes first: a Redis that is out of
     /// memory refuses the transaction whole. A uniqueness lock takes a script.
     @discardableResult
-    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String] {
+    package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: Duplicate] {
         let plain = jobs.filter { $0.lock == nil }
         var holders = plain.isEmpty ? [:] : try await enqueuePlain(plain)
         guard plain.count < jobs.count else { return holders }
@@ -20,7 +20,7 @@ extension RedisStore {
     }
 
     /// Returns the IDs, each by itself, of those that were there before.
-    private func enqueuePlain(_ all: [NewJob]) async throws(BackgroundError) -> [String: String] {
+    private func enqueuePlain(_ all: [NewJob]) async throws(BackgroundError) -> [String: Duplicate] {
         let (jobs, present) = try await patiently(where: \.maySoonBeAnswered) { () async throws(BackgroundError) in
             try await withoutQueued(all)
         }
@@ -43,8 +43,9 @@ extension RedisStore {
 
     /// The jobs less those whose ID the caller chose and that are there already: enqueuing is idempotent by the ID, also
     /// within one call.
-    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> ([NewJob], present: [String: String])
-    {
+    private func withoutQueued(_ jobs: [NewJob]) async throws(BackgroundError) -> (
+        [NewJob], present: [String: Duplicate]
+    ) {
         var ids: Set<String> = []
         let jobs = jobs.filter { !$0.isIDChosen || ids.insert($0.id).inserted }
         let chosen = jobs.indices.filter { jobs[$0].isIDChosen }
@@ -68,7 +69,7 @@ extension RedisStore {
         if dequeued.commandCount > 0 { _ = try await send(dequeued) }
         return (
             jobs.indices.filter { !present.contains($0) }.map { jobs[$0] },
-            Dictionary(uniqueKeysWithValues: present.map { (jobs[$0].id, jobs[$0].id) })
+            Dictionary(uniqueKeysWithValues: present.map { (jobs[$0].id, Duplicate(id: jobs[$0].id)) })
         )
     }
 

@@ -49,7 +49,7 @@ extension RedisStore {
     }
 
     /// Enqueues a job that needs a uniqueness lock; returns the ID of the job that holds it, if that is another.
-    func enqueueUnique(_ job: NewJob, _ lock: NewJob.Lock) async throws(BackgroundError) -> String? {
+    func enqueueUnique(_ job: NewJob, _ lock: NewJob.Lock) async throws(BackgroundError) -> Duplicate? {
         let (mode, due) =
             switch job.due {
             case nil: ("", 0 as Int64)
@@ -74,10 +74,10 @@ extension RedisStore {
                 pipeline.append(value)
             }
         }
-        guard let parts = reply.array, parts.count == 2, let holder = parts[1].text else {
+        guard let parts = reply.array, parts.count == 3, let holder = parts[1].text else {
             throw .unexpected(reply, "enqueue")
         }
-        return parts[0].text == "duplicate" ? holder : nil
+        return parts[0].text == "duplicate" ? Duplicate(id: holder, wasChanged: parts[2].int == 1) : nil
     }
 }
 

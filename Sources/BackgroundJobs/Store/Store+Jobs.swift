@@ -76,6 +76,18 @@ package struct NewJob: Sendable, Equatable {
     }
 }
 
+/// The job that stands in the way of another one: it holds the uniqueness lock, or bears the ID that was chosen.
+package struct Duplicate: Sendable, Equatable {
+    package var id: String
+    /// Whether its arguments or its time were replaced.
+    package var wasChanged: Bool
+
+    package init(id: String, wasChanged: Bool = false) {
+        self.id = id
+        self.wasChanged = wasChanged
+    }
+}
+
 /// What became of a request to take a job out.
 package enum Dequeued: String, Sendable {
     case dequeued, missing, running, ended

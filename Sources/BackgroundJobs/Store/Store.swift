@@ -8,7 +8,7 @@ package protocol Store: Sendable {
     /// Those that hold a uniqueness lock go one by one; the ones that found it held are named with the job that
     /// holds it, and those whose ID was chosen and that were there before with themselves.
     @discardableResult
-    func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: String]
+    func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: Duplicate]
 
     /// dequeue: takes a job that waits out and deletes it.
     func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued

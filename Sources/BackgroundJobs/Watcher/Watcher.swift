@@ -101,6 +101,15 @@ public final class Watcher: Service {
         logger.info("Stopped")
     }
 
+    /// Runs the watcher beside `body` and stops it when `body` is done.
+    ///
+    /// - Returns: what `body` returns.
+    /// - Throws: what `body` throws, or what ``run()`` does; then `body` is cancelled.
+    public func withRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value
+    {
+        try await BackgroundJobs.withRunning({ try await self.run() }, stop: stop, body)
+    }
+
     /// Stops after the steps that are under way.
     public func stop() {
         stopSignal.stop()

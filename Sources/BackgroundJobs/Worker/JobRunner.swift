@@ -211,9 +211,17 @@ struct JobRunner: Sendable {
             case let elsewhere as SettledElsewhere:
                 Settlement(ending: elsewhere.ending)
             case let died as ProcessDied:
+                // Its worker lives, so somebody can tell the hooks. It was the last try: the job is dead.
                 Settlement(
                     ending: .crashed(
                         message: FailureText.printable(died.description, limit: FailureText.messageLimit)
+                    ),
+                    failure: JobFailure(
+                        context: attempt.context,
+                        arguments: attempt.job.arguments,
+                        error: died,
+                        failures: attempt.context.failures,
+                        retryDelay: nil
                     )
                 )
             default:
@@ -226,7 +234,10 @@ struct JobRunner: Sendable {
     func tell(_ attempt: Attempt, of settlement: Settlement) async {
         guard let failure = settlement.failure else { return }
         await attempt.entry?.onFailure(failure)
-        if case .dead = settlement.ending { await attempt.entry?.onDeath(failure) }
+        switch settlement.ending {
+        case .dead, .crashed: await attempt.entry?.onDeath(failure)
+        default: break
+        }
     }
 
     /// What becomes of an attempt that failed with this error.

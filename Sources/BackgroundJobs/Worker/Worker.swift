@@ -180,27 +180,7 @@ public final class Worker: Service {
     /// - Throws: what `body` throws, or what ``run()`` does; then `body` is cancelled.
     public func withRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value
     {
-        try await withThrowingTaskGroup(of: Result<Value, any Error>?.self) { group in
-            group.addTask {
-                try await self.run()
-                return nil
-            }
-            group.addTask {
-                do {
-                    return .success(try await body())
-                } catch {
-                    return .failure(error)
-                }
-            }
-            var outcome: Result<Value, any Error>?
-            while let ended = try await group.next() {
-                guard let ended else { continue }
-                outcome = ended
-                stop()
-            }
-            guard let outcome else { throw CancellationError() }
-            return try outcome.get()
-        }
+        try await BackgroundJobs.withRunning({ try await self.run() }, stop: stop, body)
     }
 
     /// Claims nothing more; what runs goes on, and ``run()`` does not return.

@@ -13,7 +13,8 @@ struct EnqueueCommand: AsyncParsableCommand {
             """,
         discussion: """
             A job has a class, which says what is to be done, and arguments: one JSON value, by convention an object. What \
-            the options of the job leave open is as the job's class says in the worker, else the default given here.
+            the options of the job leave open is as the job's class says in the worker, else the default given here; but \
+            --expires and --unique are for whoever enqueues: those of a class count for Swift producers alone.
 
             With --unique a second job of the same kind is not queued. Then the ID that is printed is that of the job that \
             holds the lock, and standard error says that it is a duplicate.
@@ -126,7 +127,8 @@ struct EnqueueCommand: AsyncParsableCommand {
                 if queued.isDuplicate {
                     note(
                         queued.id == id
-                            ? "A job with this ID is there already: nothing was queued." : Enqueuing.duplicate
+                            ? "A job with this ID is there already: nothing was queued."
+                            : queued.hasReplaced ? Enqueuing.replaced : Enqueuing.duplicate
                     )
                 }
                 if wait { try await print(queued) }

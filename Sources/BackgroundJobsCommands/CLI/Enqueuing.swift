@@ -20,6 +20,8 @@ struct Enqueuing {
     /// How many jobs were taken in, duplicates included.
     private var done = 0
     private var duplicates = 0
+    /// How many of these have changed the job that holds the lock.
+    private var replaced = 0
     /// What the arguments are read from.
     private var source = ""
     private var queued: Int { done - duplicates }
@@ -98,13 +100,15 @@ struct Enqueuing {
         guard duplicates > 0 else { return }
         note(
             done == 1
-                ? Self.duplicate
-                : "\(duplicates) of \(done) are duplicates: their lines name the jobs that hold the locks."
+                ? (replaced == 1 ? Self.replaced : Self.duplicate)
+                : "\(duplicates) of \(done) are duplicates: their lines name the jobs that hold the locks, \(replaced) of which were changed."
         )
     }
 
     /// What is said of a single one.
     static let duplicate = "A duplicate, not queued: the ID is that of the job that holds the lock."
+
+    static let replaced = "A duplicate: the job that holds the lock was changed in its stead, and the ID is that one's."
 
     private mutating func send(_ batch: [String], _ what: String) async throws {
         do {
@@ -117,6 +121,7 @@ struct Enqueuing {
                 options: options
             )
             duplicates += handles.count(where: \.isDuplicate)
+            replaced += handles.count(where: \.hasReplaced)
             try report(handles.map(\.id))
         } catch let error as BulkError {
             try report(error.queued)

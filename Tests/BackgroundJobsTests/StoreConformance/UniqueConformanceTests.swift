@@ -19,7 +19,7 @@ struct UniqueConformance {
         let lock = NewJob.Lock(digest: digest, duration: duration, until: until, duplicate: duplicate)
         var job = NewJob(id: id, queue: "q", className: "C", arguments: Array(arguments.utf8), due: due)
         job.lock = lock
-        return try await store.store.enqueue([job])[id]
+        return try await store.store.enqueue([job])[id]?.id
     }
 
     private func finish(_ store: StoreUnderTest, _ job: ClaimedJob, _ ending: Ending) async throws {

@@ -52,16 +52,7 @@ struct OptionStage: Sendable {
         let options = try options ?? WorkerOptions(queues: .strict(["default", "slow"]), fibers: 10)
         let worker = try Worker(options, redis: redis, jobs: jobs, logger: quiet)
         let watcher = try Watcher(WatcherOptions(interval: .milliseconds(50)), redis: redis, logger: quiet)
-        async let watching: Void = watcher.run()
-        let outcome: Result<Void, any Error>
-        do {
-            outcome = .success(try await worker.withRunning(body))
-        } catch {
-            outcome = .failure(error)
-        }
-        watcher.stop()
-        try await watching
-        try outcome.get()
+        try await watcher.withRunning { try await worker.withRunning(body) }
     }
 
     /// Waits until the job has ended for good; returns its hash.

@@ -319,3 +319,33 @@ struct RetryTests {
         }
     }
 }
+
+/// Takes its process down.
+private struct Poison: Job {
+    static let told = Told()
+    func perform(_ context: JobContext) async throws {}
+    static func onFailure(_ failure: JobFailure) async { told.tell("failure: \(failure.error)") }
+    static func onDeath(_ failure: JobFailure) async { told.tell("death") }
+}
+
+@Suite("The last try of a suspect", .timeLimit(.minutes(2)))
+struct LastTries {
+    @Test("calls the hooks when its process dies, since its worker lives")
+    func hooks() async throws {
+        var jobs = JobRegistry()
+        jobs.register(Poison.self)
+        jobs.isolation = { _, _ in throw ProcessDied(description: "it trapped") }
+        try await OptionStage.withServer { stage in
+            let now = try await stage.records("TIME").texts[0] + "000"
+            try await stage.records.send([
+                [
+                    "HSET", "bg:jobs:p", "que", "default", "cls", "Poison", "arg", "{}", "qat", now, "crs", "3", "crt",
+                    now,
+                ],
+                ["RPUSH", "bg:suspects:default", "p"],
+            ])
+            try await stage.working(jobs) { try await stage.ended("p", as: "Dead") }
+        }
+        #expect(Poison.told.all == ["failure: it trapped", "death"])
+    }
+}
