@@ -101,7 +101,8 @@ struct Enqueuing {
         note(
             done == 1
                 ? (replaced == 1 ? Self.replaced : Self.duplicate)
-                : "\(duplicates) of \(done) are duplicates: their lines name the jobs that hold the locks, \(replaced) of which were changed."
+                : "\(duplicates) of \(done) are duplicates: their lines name the jobs that hold the locks"
+                    + (replaced > 0 ? ", \(replaced) of which were changed." : ".")
         )
     }
 

@@ -461,6 +461,7 @@ private struct System: Sendable {
             let first = try await manager.enqueue("Nap", in: .seconds(600), queue: "o", options: lock)
             let second = try await manager.enqueue("Nap", in: .seconds(900), queue: "o", options: lock)
             #expect(second.isDuplicate && second.id == first.id)
+            _ = try await manager.batch(onComplete: Nap(sleep: 0)) { _ in }
             // Somebody awaits it.
             _ = try await server.command("SET", "bg:awaited", "1", "PX", "60000")
             _ = try await server.command("SADD", "bg:awaited:\(first.id)", "listener")
@@ -630,7 +631,7 @@ private struct System: Sendable {
     }
 
     func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(15)
+        let deadline = ContinuousClock.now + .seconds(60)
         while try await !condition() {
             guard ContinuousClock.now < deadline else {
                 throw TimedOut(description: what)
