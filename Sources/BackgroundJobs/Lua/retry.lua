@@ -27,6 +27,7 @@ local function retry(job)
         if fields.over == 'Cancelled' then take_out(job, queue) end
         redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp', 'pla', 'plt')
         recall_in_batch(fields.batch, fields.over)
+        recall_in_chain(fields.next_job, fields.on_failure)
         -- It may have been about to expire with its last attempt.
         redis.call('PERSIST', key('jobs', job))
         redis.call('ZREM', key('dead', queue), job)

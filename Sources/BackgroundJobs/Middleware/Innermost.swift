@@ -2,10 +2,18 @@ import Synchronization
 
 /// What the job inside of all middleware returned, the last time it was run.
 final class Innermost: Sendable {
-    private let kept = Mutex<[UInt8]??>(nil)
+    private struct State {
+        var hasBegun = false
+        var output: [UInt8]?
+    }
 
-    func keep(_ output: [UInt8]?) { kept.withLock { $0 = .some(output) } }
+    private let state = Mutex(State())
 
-    /// nil: it has not been run.
-    var output: [UInt8]?? { kept.withLock { $0 } }
+    func begin() { state.withLock { $0.hasBegun = true } }
+    func keep(_ output: [UInt8]?) { state.withLock { $0.output = output } }
+
+    /// Whether it has been run at all.
+    var hasBegun: Bool { state.withLock { $0.hasBegun } }
+    /// nil: it has none, or threw.
+    var output: [UInt8]? { state.withLock { $0.output } }
 }

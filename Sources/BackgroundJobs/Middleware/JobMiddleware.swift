@@ -10,7 +10,7 @@
 /// ```
 ///
 /// What it throws is as good as thrown by the job. Middleware that returns without having called `next` stops the job, which
-/// then ends as `Skipped`.
+/// then ends as `Skipped`. If it catches what the job threw, and returns, the job completes, without a result.
 public struct JobMiddleware: Sendable {
     /// Runs what is inside of this middleware: the next one, and at last the job.
     public typealias Next = @Sendable (_ context: JobContext) async throws -> Void
@@ -33,13 +33,16 @@ extension [JobMiddleware] {
     ) async throws -> [UInt8]? {
         guard !isEmpty else { return try await job(context) }
         let result = Innermost()
-        var all: JobMiddleware.Next = { context in result.keep(try await job(context)) }
+        var all: JobMiddleware.Next = { context in
+            result.begin()
+            result.keep(try await job(context))
+        }
         for middleware in reversed() {
             let next = all
             all = { context in try await middleware.body(context, next) }
         }
         try await all(context)
-        guard let output = result.output else { throw JobOutcome.skip("stopped by middleware") }
-        return output
+        guard result.hasBegun else { throw JobOutcome.skip("stopped by middleware") }
+        return result.output
     }
 }

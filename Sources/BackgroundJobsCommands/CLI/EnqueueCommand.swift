@@ -18,7 +18,8 @@ struct EnqueueCommand: AsyncParsableCommand {
             With --unique a second job of the same kind is not queued. Then the ID that is printed is that of the job that \
             holds the lock, and standard error says that it is a duplicate.
 
-            With --wait the ID goes to standard error, and the job's result, one JSON value, to standard output. The exit             code is 0 if the job completed, else 1, and standard error says how it ended.
+            With --wait the ID goes to standard error, and the job's result, one JSON value, to standard output. The exit \
+            code is 0 if the job completed, else 1, and standard error says how it ended.
 
             Examples:
               bg-cli enqueue Jobs::Nap '{"sleep":1}'

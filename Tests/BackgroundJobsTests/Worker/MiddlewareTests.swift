@@ -49,6 +49,17 @@ struct Middleware {
         #expect(Say.told.all.contains("hello acme"))
     }
 
+    @Test("that catches what the job threw has taken care of it: the job completes")
+    func catches() async throws {
+        var jobs = JobRegistry()
+        jobs.register(Say.self)
+        jobs.use(JobMiddleware { context, next in try? await next(context) })
+        try await OptionStage.with(jobs) { stage in
+            let end = try await stage.manager.enqueue(Say(word: "fail")).end()
+            #expect(end.isCompleted && end.output == nil)
+        }
+    }
+
     @Test("may stop a job, which is then skipped, retry it, or fail it")
     func stops() async throws {
         var jobs = JobRegistry()
