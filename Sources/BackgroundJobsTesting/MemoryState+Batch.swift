@@ -12,7 +12,8 @@ extension MemoryState {
         if let parent = batch.parent {
             guard let around = data.batches[parent] else { return .missing }
             if around["fin"] != nil { return .over }
-            let depth = sequence(first: parent) { data.batches[$0]?.present("prn") }.count { _ in true }
+            let batches = data.batches
+            let depth = sequence(first: parent) { batches[$0]?.present("prn") }.count { _ in true }
             if depth >= Self.deepest { return .deep }
         }
         write([batch.onComplete, batch.onSuccess, batch.onDeath].compactMap(\.self), nil)

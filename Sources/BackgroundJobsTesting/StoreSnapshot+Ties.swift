@@ -9,7 +9,8 @@ extension StoreSnapshot {
                 return "I10: the counts of batch \(id) don't add up: \(batch.texts)"
             }
             let isComplete = batch["opn"] == nil && pending == 0
-            return isComplete == (batch["fin"] != nil) ? nil : "I10: batch \(id) is not complete as it says: \(batch.texts)"
+            return isComplete == (batch["fin"] != nil)
+                ? nil : "I10: batch \(id) is not complete as it says: \(batch.texts)"
         }
     }
 

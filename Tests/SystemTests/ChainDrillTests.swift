@@ -39,7 +39,7 @@ extension SystemTests {
         /// 1000 chains of five and 100 batches of 100 in full.
         @Test("end whole, and call back exactly once")
         func drill() async throws {
-            let (chainCount, batchCount, size, ms) = isFull ? (1000, 100, 100, 60) : (80, 8, 25, 120)
+            let (chainCount, batchCount, size, ms) = isFull ? (1000, 100, 100, 60) : (200, 16, 40, 160)
             let stage = try await Stage()
             let watcher = try await stage.watcher("--second-look", "0.3")
             let crew = try await Crew(stage, 3)

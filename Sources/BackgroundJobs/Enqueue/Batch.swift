@@ -136,7 +136,10 @@ public struct Batch: Sendable, Hashable {
         case .over:
             throw BackgroundError(.refused, "The batch \(new.parent ?? "") is complete: nothing can be added to it.")
         case .deep:
-            throw BackgroundError(.refused, "The batch \(new.parent ?? "") has too many around it: 16 are allowed in all.")
+            throw BackgroundError(
+                .refused,
+                "The batch \(new.parent ?? "") has too many around it: 16 are allowed in all."
+            )
         }
     }
 }

@@ -82,7 +82,8 @@ extension CLI {
         @Test(
             "says what goes with it",
             arguments: [
-                ["--within", "1s"], ["--wait", "--count", "2"], ["--wait", "--file", "-"], ["--wait", "--within", "soon"],
+                ["--within", "1s"], ["--wait", "--count", "2"], ["--wait", "--file", "-"],
+                ["--wait", "--within", "soon"],
                 ["--wait", "--id", "not an ID"],
             ]
         )

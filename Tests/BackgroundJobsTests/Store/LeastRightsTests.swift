@@ -433,7 +433,9 @@ private struct System: Sendable {
             #expect(words.count > 2 && words[0] == "user")
             users[words[1]] = Array(words.dropFirst(2))
         }
-        #expect(users.keys.sorted() == ["bg-app", "bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker"])
+        #expect(
+            users.keys.sorted() == ["bg-app", "bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker"]
+        )
         return users
     }
 
@@ -504,6 +506,16 @@ private struct System: Sendable {
             let second = try await manager.enqueue("Nap", in: .seconds(900), queue: "o", options: lock)
             #expect(second.isDuplicate && second.id == first.id)
             _ = try await manager.dequeue(first.id)
+            // As `bg-cli enqueue --wait`.
+            let awaited = try await manager.enqueue("Nap", in: .seconds(600), queue: "o")
+            async let end = awaited.end(within: .seconds(10))
+            try await eventually("it is awaited, or can't be") {
+                let count = try await server.command("SCARD", "bg:awaited:\(awaited.id)").int
+                let refused = try await server.command("ACL", "LOG").array ?? []
+                return count == 1 || !refused.isEmpty
+            }
+            _ = try await manager.cancel(awaited.id)
+            #expect(try await end.end == "Cancelled")
         }
         let inspector = try Inspector(redis: redis("bg-operator"), logger: quiet)
         do {

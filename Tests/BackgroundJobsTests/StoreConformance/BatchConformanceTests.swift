@@ -153,7 +153,10 @@ struct BatchConformance {
         }
     }
 
-    @Test("one whose producer died stays open, and is complete when it is closed by hand", arguments: StoreKind.allCases)
+    @Test(
+        "one whose producer died stays open, and is complete when it is closed by hand",
+        arguments: StoreKind.allCases
+    )
     func abandoned(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await open(store)

@@ -148,7 +148,10 @@ struct ChainConformance {
         }
     }
 
-    @Test("its first step dequeued by hand, the others are cancelled and none is left behind", arguments: StoreKind.allCases)
+    @Test(
+        "its first step dequeued by hand, the others are cancelled and none is left behind",
+        arguments: StoreKind.allCases
+    )
     func dequeued(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store)
@@ -191,7 +194,10 @@ struct ChainConformance {
         }
     }
 
-    @Test("one that somebody cancelled by itself stays so when the step before it is retried", arguments: StoreKind.allCases)
+    @Test(
+        "one that somebody cancelled by itself stays so when the step before it is retried",
+        arguments: StoreKind.allCases
+    )
     func cancelledByHand(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store)
@@ -285,7 +291,9 @@ struct ChainConformance {
             try await redis.send("SET", redis.keys.ready("r"), "text")
             let exchange = try await store.claim()
             #expect(exchange.jobs.isEmpty)
-            #expect(exchange.notices.contains { "\($0)".contains("is put off for 10 s") && "\($0)".contains("ready:r") })
+            #expect(
+                exchange.notices.contains { "\($0)".contains("is put off for 10 s") && "\($0)".contains("ready:r") }
+            )
             #expect(try await store.ranked("scheduled:q") == ["m"])
             #expect(try await store.batch("g").pending == 1)
             try await redis.send("DEL", redis.keys.ready("r"))

@@ -25,7 +25,8 @@ struct AwaitingTests {
     func damaged() async throws {
         try await OptionStage.withServer { stage in
             let (good, bad) = (try await stage.manager.enqueue("A"), try await stage.manager.enqueue("B"))
-            async let ends = (try? good.end().end, #expect(throws: BackgroundError.self) { try await bad.end() })
+            async let end = good.end(within: .seconds(60))
+            async let error = #expect(throws: BackgroundError.self) { try await bad.end(within: .seconds(60)) }
             for handle in [good, bad] { try await isAwaited(handle.id, stage) }
             try await stage.records("SET", "bg:jobs:\(bad.id)", "text")
             try await dropWaitingConnection(stage)
@@ -33,9 +34,9 @@ struct AwaitingTests {
                 try await !stage.records.clients(named: "bg-manager-wait").isEmpty
             }
             try await stage.manager.cancel(good.id)
-            let (end, error) = await ends
-            #expect(end == "Cancelled")
-            #expect(error?.code == .damaged && error?.message.contains(bad.id) == true)
+            #expect(try await end.end == "Cancelled")
+            let failure = await error
+            #expect(failure?.code == .damaged && failure?.message.contains(bad.id) == true)
         }
     }
 
@@ -68,12 +69,13 @@ struct AwaitingTests {
             let inspector = try Inspector(redis: stage.redis, logger: quiet)
             let cleared = try await stage.manager.enqueue("A", queue: "clear")
             let dequeued = try await stage.manager.enqueue("A", queue: "other")
-            async let ends = (cleared.end(within: .seconds(60)), dequeued.end(within: .seconds(60)))
+            async let first = cleared.end(within: .seconds(60))
+            async let second = dequeued.end(within: .seconds(60))
             for handle in [cleared, dequeued] { try await isAwaited(handle.id, stage) }
             _ = try await stage.manager.dequeue(dequeued.id)
-            _ = try await inspector.clear("clear")
-            let found = try await ends
-            #expect(found.0.end == "Dequeued" && found.1.end == "Dequeued")
+            _ = try await inspector.clear(queue: "clear")
+            #expect(try await first.end == "Dequeued")
+            #expect(try await second.end == "Dequeued")
             #expect(try await cleared.end().end == "Missing")
             await inspector.close()
         }
