@@ -5,8 +5,8 @@ package final class SharedManager: Sendable {
     private let make: @Sendable () throws -> Manager
     private let manager = Mutex<Manager?>(nil)
 
-    package convenience init(_ redis: RedisOptions) {
-        self.init { try Manager(redis: redis) }
+    package convenience init(_ redis: RedisOptions, middleware: [EnqueueMiddleware]) {
+        self.init { try Manager(redis: redis, middleware: middleware) }
     }
 
     package init(_ make: @escaping @Sendable () throws -> Manager) {

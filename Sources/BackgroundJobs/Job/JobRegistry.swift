@@ -20,6 +20,7 @@ public struct JobRegistry: Sendable {
 
     package private(set) var entries: [String: Entry] = [:]
     private(set) var middleware: [JobMiddleware] = []
+    package private(set) var enqueueMiddleware: [EnqueueMiddleware] = []
     /// How the last try of a suspect is run in a process of its own; nil: it runs beside the others.
     package var isolation: Isolation?
 
@@ -43,6 +44,11 @@ public struct JobRegistry: Sendable {
     /// Wraps all jobs of this registry, those of handler programs too. The first one that is added is the outermost.
     public mutating func use(_ middleware: JobMiddleware...) {
         self.middleware += middleware
+    }
+
+    /// What is done before each job that a job of this registry enqueues by its context's ``JobContext/manager``, in this order.
+    public mutating func use(enqueuing middleware: EnqueueMiddleware...) {
+        enqueueMiddleware += middleware
     }
 
     /// Registers a job type under its ``Job/name``.

@@ -17,8 +17,8 @@ package struct Rights: Sendable {
                 ["BLPOP", keys.cancel(nobody), "0.001"], ["RPUSH", key.wake, "0 suspect"], ["EXPIRE", key.wake, "1"],
                 ["BLPOP", key.wake, "0.001"],
                 ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
-                // What jobs do that enqueue others. Within a transaction a denied EXEC answers in other words.
-                ["EXEC"], ["MULTI"], ["EXEC"],
+                // What jobs do that enqueue others.
+                ["MULTI"], ["EXEC"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
