@@ -72,6 +72,16 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     public var periodic: String?
     /// The time for which that was (`due`); nil where somebody ran it by hand.
     public var periodicTime: Date?
+    /// Whether it waits for another job of its chain, or for a batch (`blk`).
+    public var isBlocked: Bool
+    /// The ID of the step of its chain before it (`aft`).
+    public var after: String?
+    /// The ID of the step of its chain behind it (`nxt`).
+    public var next: String?
+    /// The ID of the job that is called if it is dead or discarded (`onf`).
+    public var onFailure: String?
+    /// The ID of the batch that it belongs to (`bat`).
+    public var batch: String?
     /// The fields that are not of the protocol, and those that can't be read. Lists leave them out.
     public var otherFields: [String: FieldValue]
 
@@ -79,7 +89,8 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     static let listed = [
         "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "bck", "rfr", "rqu", "tmo",
         "exp",
-        "dlv", "crm", "crw", "unq", "unu", "on", "avo", "fbk", "pla", "plt", "ori", "crn", "due",
+        "dlv", "crm", "crw", "unq", "unu", "on", "avo", "fbk", "pla", "plt", "ori", "crn", "due", "blk", "aft",
+        "nxt", "onf", "bat",
     ]
 
     /// The options that the worker reads.
@@ -124,6 +135,11 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         origin = fields.text("ori")
         periodic = fields.text("crn")
         periodicTime = fields.date("due")
+        isBlocked = fields.text("blk") == "1"
+        after = fields.text("aft")
+        next = fields.text("nxt")
+        onFailure = fields.text("onf")
+        batch = fields.text("bat")
         otherFields = fields.rest()
     }
 
@@ -134,7 +150,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         case firstCrashAt, end, isCancelRequested, retries, backoff, retryForMilliseconds, retryQueue, expiresAt
         case timeLimitMilliseconds, delivery, crashRetries, crashWindowMilliseconds, uniqueDigest, uniqueUntil, origin
         case on, avoiding, fallback, place, placedAt
-        case periodic, periodicTime, otherFields
+        case periodic, periodicTime, after, next, onFailure, batch, otherFields
     }
 
     /// Writes the record; the state as its name, with `due` where it is scheduled.
@@ -173,6 +189,10 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(place, forKey: .place)
         try container.encodeIfPresent(placedAt, forKey: .placedAt)
         try container.encodeIfPresent(origin, forKey: .origin)
+        try container.encodeIfPresent(after, forKey: .after)
+        try container.encodeIfPresent(next, forKey: .next)
+        try container.encodeIfPresent(onFailure, forKey: .onFailure)
+        try container.encodeIfPresent(batch, forKey: .batch)
         try container.encodeIfPresent(periodic, forKey: .periodic)
         try container.encodeIfPresent(periodicTime, forKey: .periodicTime)
         try container.encode(otherFields, forKey: .otherFields)

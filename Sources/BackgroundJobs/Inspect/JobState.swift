@@ -12,6 +12,8 @@ public enum JobState: Sendable, Hashable {
     case suspect
     /// It waits for a worker of the name that it asks for, or for one of another name than it avoids.
     case placed
+    /// It waits for another job of its chain, or for a batch: then it goes to its queue.
+    case blocked
     /// An attempt to run it is under way.
     case running
     /// It was done.
@@ -29,12 +31,12 @@ public enum JobState: Sendable, Hashable {
     package var isEnd: Bool {
         switch self {
         case .completed, .failed, .dead, .ended: true
-        case .ready, .handoff, .scheduled, .suspect, .placed, .running, .unknown: false
+        case .ready, .handoff, .scheduled, .suspect, .placed, .blocked, .running, .unknown: false
         }
     }
 
-    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `placed`, `running`, `completed`, `failed`, `dead`, `ended`,
-    /// `unknown`.
+    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `placed`, `blocked`, `running`, `completed`, `failed`, `dead`,
+    /// `ended`, `unknown`.
     public var name: String {
         switch self {
         case .ready: "ready"
@@ -42,6 +44,7 @@ public enum JobState: Sendable, Hashable {
         case .scheduled: "scheduled"
         case .suspect: "suspect"
         case .placed: "placed"
+        case .blocked: "blocked"
         case .running: "running"
         case .completed: "completed"
         case .failed: "failed"

@@ -173,6 +173,26 @@ extension CLI {
             }
         }
 
+        @Test("shows for which job it waits, and what depends on it")
+        func chains() async throws {
+            try await CLIBench.with { bench in
+                let chain = try await bench.manager.enqueue(Silent().then(Silent()).onFailure(Silent()))
+                let callback = try #require(chain.onFailure)
+                let first = try await bench.lines("job", chain.steps[0])
+                #expect(first.contains("  state         ready") && first.contains("  then          \(chain.steps[1])"))
+                let second = try await bench.lines("job", chain.steps[1])
+                #expect(
+                    second.contains("  state         blocked") && second.contains("  after         \(chain.steps[0])")
+                )
+                #expect(second.contains("  on failure    \(callback)"))
+                let json = try await bench.lines("job", callback, "--json").joined()
+                #expect(json.contains(#""state":"blocked""#))
+                var id = ""
+                _ = try await bench.manager.batch { id = try await $0.enqueue(Silent()).id }
+                #expect(try await bench.lines("job", id).contains { $0.hasPrefix("  batch         ") })
+            }
+        }
+
         @Test("one that is not there is told of, and an ID that is none")
         func missing() async throws {
             try await CLIBench.with { bench in
