@@ -4,11 +4,17 @@ extension MemoryState {
     /// How long a batch that is complete is kept, and the callbacks that have not been called.
     private static let retention: Int64 = 604_800_000
 
+    /// How many batches there are around a job at most.
+    private static let deepest = 16
+
     mutating func open(_ batch: NewBatch) -> BatchVerdict {
         if data.batches[batch.id] != nil { return .done }
         if let parent = batch.parent {
             guard let around = data.batches[parent] else { return .missing }
             if around["fin"] != nil { return .over }
+            let batches = data.batches
+            let depth = sequence(first: parent) { batches[$0]?.present("prn") }.count { _ in true }
+            if depth >= Self.deepest { return .deep }
         }
         write([batch.onComplete, batch.onSuccess, batch.onDeath].compactMap(\.self), nil)
         var record = Record()
@@ -30,7 +36,7 @@ extension MemoryState {
 
     mutating func add(_ jobs: [NewJob], to batch: String) -> BatchVerdict {
         guard let record = data.batches[batch] else { return .missing }
-        if record["fin"] != nil { return .over }
+        if record["fin"] != nil, jobs.contains(where: { data.jobs[$0.id] == nil }) { return .over }
         let added = write(jobs, batch)
         if added > 0 {
             add(Int64(added), to: "tot", of: batch)

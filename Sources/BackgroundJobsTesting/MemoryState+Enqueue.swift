@@ -218,6 +218,7 @@ extension MemoryState {
             if standing.end == "Cancelled" { _ = takeOut(job, queue) }
             for field in ["end", "ers", "crs", "crt", "cnl", "exp", "pla", "plt"] { data.jobs[job]?[field] = nil }
             recallInBatch(data.jobs[job]?["bat"], standing.end ?? "")
+            recallInChain(data.jobs[job] ?? Record())
             data.sortedSets["dead:\(queue)"]?[job] = nil
             if let last = standing.last, let other = data.attempts[last]?["que"] {
                 data.sortedSets["dead:\(other)"]?[job] = nil

@@ -2,7 +2,11 @@ import BackgroundJobs
 
 /// What the end of a job means for others: the next job of its chain, its batch, and whoever awaits it.
 extension MemoryState {
-    mutating func settleTies(_ job: String, _ end: String, _ facts: JobEnd) {
+    /// How long what a retry by hand may need is kept.
+    private static let retention: Int64 = 604_800_000
+
+    /// - Parameter wasWaiting: whether it waited for another one.
+    mutating func settleTies(_ job: String, _ end: String, _ facts: JobEnd, wasWaiting: Bool = false) {
         let record = data.jobs[job] ?? Record()
         let (next, onFailure) = (record.present("nxt"), record.present("onf"))
         var facts = facts
@@ -17,9 +21,8 @@ extension MemoryState {
                 }
                 let former = record.present("stp").map { $0.dropLast() + "," } ?? "["
                 release(next, ["stp": former + step + "}]"])
-            } else {
-                dropWaiting(onFailure)
             }
+            if !isInForce(next) { dropWaiting(onFailure) }
         case "Dead", "Discarded":
             let failure =
                 "{\"job\":\(json(job)),\"cls\":\(json(record["cls"] ?? "")),\"err\":\(json(facts.error ?? end)),"
@@ -32,7 +35,8 @@ extension MemoryState {
             }
         default:
             forgo(next, because: "the job before it ended as \(end)")
-            dropWaiting(onFailure)
+            // Those before one that waits may still fail, and then call it.
+            if !wasWaiting { dropWaiting(onFailure, for: Self.retention) }
         }
         countInBatch(record.present("bat"), end)
         notify(facts)
@@ -80,11 +84,17 @@ extension MemoryState {
         data.sets["queues", default: []].insert(queue)
     }
 
-    mutating func dropWaiting(_ job: String?) {
+    /// Whether a job is there and has not ended for good, as far as its hash says.
+    private func isInForce(_ job: String?) -> Bool {
+        guard let record = job.flatMap({ data.jobs[$0] }) else { return false }
+        return (record["cls"] != nil || record["que"] != nil) && record.present("end") == nil
+    }
+
+    mutating func dropWaiting(_ job: String?, for time: Int64 = 300_000) {
         guard let job, isWaiting(job), data.jobs[job]?.present("end") == nil else { return }
         data.jobs[job]?["blk"] = nil
         data.jobs[job]?["end"] = "Unneeded"
-        setDeadline("jobs:\(job)", in: 300_000)
+        setDeadline("jobs:\(job)", in: time)
         notify(JobEnd(job: job, end: "Unneeded"))
     }
 
@@ -94,7 +104,7 @@ extension MemoryState {
         while let job = next, isWaiting(job), let queue = data.jobs[job]?.present("que"),
             data.jobs[job]?.present("end") == nil
         {
-            let attempt = String(job.prefix(62)) + "-0"
+            let attempt = Self.forgoneAttempt(job)
             data.jobs[job]?["blk"] = nil
             data.jobs[job]?["end"] = "Cancelled"
             if data.attempts[attempt] == nil {
@@ -107,12 +117,42 @@ extension MemoryState {
                 setScore("ended", queue, attempt, now)
                 data.jobs[job]?["las"] = attempt
             } else {
-                setDeadline("jobs:\(job)", in: 604_800_000)
+                setDeadline("jobs:\(job)", in: Self.retention)
             }
             count(queue, "cancelled")
             notify(JobEnd(job: job, end: "Cancelled", attempt: attempt, error: "Cancelled", message: why))
             next = data.jobs[job]?.present("nxt")
         }
+    }
+
+    /// The ID of the record of a job that is cancelled with the one before it.
+    private static func forgoneAttempt(_ job: String) -> String { String(job.prefix(62)) + "-0" }
+
+    /// A job that had ended is to run again by hand: what was cancelled with it, or dropped, waits for it once more.
+    mutating func recallInChain(_ record: Record) {
+        if let callback = record.present("onf"), data.jobs[callback]?["end"] == "Unneeded" {
+            wait(callback)
+        }
+        var next = record.present("nxt")
+        while let job = next, let record = data.jobs[job], record["end"] == "Cancelled" {
+            let attempt = Self.forgoneAttempt(job)
+            if let last = record["las"] {
+                guard last == attempt else { return }
+                if let queue = record.present("que") {
+                    data.sortedSets["ended:\(queue)"]?[attempt] = nil
+                    data.attempts[attempt] = nil
+                }
+            }
+            data.jobs[job]?["las"] = nil
+            wait(job)
+            next = record.present("nxt")
+        }
+    }
+
+    private mutating func wait(_ job: String) {
+        data.jobs[job]?["end"] = nil
+        data.jobs[job]?["blk"] = "1"
+        clearDeadline("jobs:\(job)")
     }
 
     /// Nobody is to wait for a chain whose job is dead, though it may be retried by hand.
@@ -161,8 +201,15 @@ extension MemoryState {
         let attempt = last.flatMap { data.attempts[$0] }
         if let end = record.present("end") { return self.end(of: job, as: end, last) }
         if attempt?.present("fin") != nil, attempt?["err"] == nil { return end(of: job, as: "Completed", last) }
-        if let dead = deadBefore(job) {
-            var end = end(of: job, as: "Dead", data.jobs[dead]?["las"])
+        if let before = stuckBehind(job) {
+            guard let stuck = data.jobs[before] else {
+                return JobEnd(
+                    job: job,
+                    end: "Missing",
+                    message: "the job before it, \(before), is not there any more"
+                )
+            }
+            var end = end(of: job, as: "Dead", stuck["las"])
             end.output = nil
             return end
         }
@@ -183,11 +230,11 @@ extension MemoryState {
         )
     }
 
-    /// The job that is dead and for which this one waits.
-    private func deadBefore(_ job: String) -> String? {
+    /// The job that is dead, or is not there, and for which this one waits.
+    private func stuckBehind(_ job: String) -> String? {
         var job = job
         while isWaiting(job), let before = data.jobs[job]?.present("aft") {
-            if data.jobs[before]?["end"] == "Dead" { return before }
+            if data.jobs[before] == nil || data.jobs[before]?["end"] == "Dead" { return before }
             job = before
         }
         return nil

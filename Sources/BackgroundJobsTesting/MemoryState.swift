@@ -80,10 +80,11 @@ struct MemoryState: Sendable {
 
     /// - Parameter facts: how its last attempt ended.
     mutating func endJob(_ job: String, as end: String, _ facts: JobEnd? = nil) {
+        let wasWaiting = isWaiting(job)
         data.jobs[job]?["end"] = end
         data.jobs[job]?["blk"] = nil
         releaseLock(of: job)
-        settleTies(job, end, facts ?? JobEnd(job: job, end: end))
+        settleTies(job, end, facts ?? JobEnd(job: job, end: end), wasWaiting: wasWaiting)
     }
 
     // MARK: Counting

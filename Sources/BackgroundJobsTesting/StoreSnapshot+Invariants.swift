@@ -1,5 +1,5 @@
 extension StoreSnapshot {
-    /// What is not as it must be at every moment, a sentence each: of the invariants, I1 to I4, I8 and I9. A damaged namespace
+    /// What is not as it must be at every moment, a sentence each: of the invariants, I1 to I4 and I8 to I11. A damaged namespace
     /// is told of, not trapped on.
     ///
     /// - I1: a job that has not ended is in exactly one of `ready`, `handoff`, `suspects`, `placed`, `scheduled`, `dead`, or
@@ -9,12 +9,14 @@ extension StoreSnapshot {
     /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
     /// - I8: an ID in a list has a hash.
     /// - I9: `places` lists the places where something waits, and no others.
+    /// - I10: of a batch `pen` = `tot` − `suc` − `ded` − `oth`, and it has `fin` exactly if it is closed and `pen` is 0.
+    /// - I11: what waits for another job, or for a batch, has somebody who will call it or let it go.
     package func invariantViolations() -> [String] {
         let places = placesOfJobs()
         let homes = homesOfAttempts()
         return
             (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)
-            + unlistedPlaces())
+            + unlistedPlaces() + miscountedBatches() + forgottenJobs())
             .sorted()
     }
 

@@ -13,6 +13,9 @@ import BackgroundJobsCommands
         jobs.register(Failing.self)
         jobs.register(Flaky.self)
         jobs.register(Trapping.self)
+        jobs.register(Step.self)
+        jobs.register(Member.self)
+        jobs.register(Callback.self)
         await WorkerProgram.main(jobs: jobs)
     }
 }

@@ -15,6 +15,8 @@ package protocol NoteHost: AnyObject, Sendable {
     /// The jobs that are awaited.
     var awaited: [String] { get }
     func heard(_ end: JobEnd)
+    /// Nothing can be heard of this job.
+    func failed(_ job: String, _ error: BackgroundError)
     /// Nothing can be heard.
     func failed(_ error: BackgroundError)
 }
@@ -93,6 +95,10 @@ final class Awaiting: NoteHost {
         for waiter in state.withLock({ $0.waiting.removeValue(forKey: end.job)?.values.map(\.self) ?? [] }) {
             waiter.resolve(.success(end))
         }
+    }
+
+    func failed(_ job: String, _ error: BackgroundError) {
+        for waiter in state.withLock({ $0.waiting[job]?.values.map(\.self) ?? [] }) { waiter.resolve(.failure(error)) }
     }
 
     func failed(_ error: BackgroundError) {

@@ -86,11 +86,12 @@ public struct Batch: Sendable, Hashable {
         switch verdict {
         case .done: break
         case .missing: throw BackgroundError(.refused, "There is no batch \(id), or it is kept no longer.")
-        case .over: throw BackgroundError(.refused, "The batch \(id) is complete: nothing can be added to it.")
+        case .over, .deep: throw BackgroundError(.refused, "The batch \(id) is complete: nothing can be added to it.")
         }
     }
 
-    /// A batch inside of this one: it counts as one of its jobs, which succeeds if all of its own do.
+    /// A batch inside of this one: it counts as one of its jobs, which succeeds if all of its own do. Of batches within each
+    /// other there are at most 16.
     ///
     /// - Throws: as ``Manager/batch(_:onComplete:onSuccess:onDeath:_:)``.
     @discardableResult
@@ -134,6 +135,11 @@ public struct Batch: Sendable, Hashable {
             throw BackgroundError(.refused, "There is no batch \(new.parent ?? ""), or it is kept no longer.")
         case .over:
             throw BackgroundError(.refused, "The batch \(new.parent ?? "") is complete: nothing can be added to it.")
+        case .deep:
+            throw BackgroundError(
+                .refused,
+                "The batch \(new.parent ?? "") has too many around it: 16 are allowed in all."
+            )
         }
     }
 }

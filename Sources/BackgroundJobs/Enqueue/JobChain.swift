@@ -3,8 +3,9 @@ import Foundation
 /// Jobs of which each is enqueued when the one before it has succeeded.
 ///
 /// A later step finds the results of the earlier ones in its context (``JobContext/result(of:)``,
-/// ``JobContext/shared(_:as:)``). When a step is dead the chain waits: a retry by hand takes it up again. When a step is
-/// discarded, cancelled or expires, those behind it are cancelled.
+/// ``JobContext/shared(_:as:)``): 4 MiB in all. When a step is dead the chain waits: a retry by hand takes it up again. When a
+/// step is discarded, cancelled, skipped or expires, those behind it are cancelled; a retry of that step by hand makes them
+/// wait for it once more.
 public struct JobChain<Output: Sendable>: Sendable {
     var steps: [ChainStepDraft]
     var failure: ChainStepDraft?

@@ -21,13 +21,15 @@ final class RedisNotes: NoteSource {
     private let logger: Logger
     private let isListening = Mutex(false)
 
+    /// - Parameter time: how long the producer is noted with a job, unless it asks again.
     init(
         _ redis: RedisOptions,
         store: RedisStore,
         eventLoop: any EventLoop,
-        logger: Logger
+        logger: Logger,
+        time: Duration = .seconds(60)
     ) throws(BackgroundError) {
-        let listener = Listener(token: .randomUUID(), time: .seconds(60))
+        let listener = Listener(token: .randomUUID(), time: time)
         self.listener = listener
         self.logger = logger
         let asking = Asking(store: store, listener: listener, chunk: Self.chunk)
@@ -57,7 +59,7 @@ final class RedisNotes: NoteSource {
             return !isListening
         }
         guard isFirst else { return }
-        asking.host.withLock { $0 = host }
+        asking.host = host
         client.eventLoop.execute { self.next(host) }
     }
 
@@ -72,7 +74,7 @@ final class RedisNotes: NoteSource {
         guard goesOn else { return }
         if let session = client.session, asking.isDue {
             // Whether or not it is answered: the next time comes, and a connection that breaks asks by itself.
-            asking.now(session).whenComplete { _ in self.waitForNote(host) }
+            asking.prepare(session).whenComplete { _ in self.waitForNote(host) }
         } else {
             waitForNote(host)
         }
@@ -122,12 +124,17 @@ final class RedisNotes: NoteSource {
     }
 }
 
+/// Who is told. It owns the source of the notes, and not the other way round.
+private struct Listening {
+    weak var host: (any NoteHost)?
+}
+
 /// Asks how the awaited jobs have ended, and has the producer noted with those that have not.
 private final class Asking: Sendable {
     private let store: RedisStore
     private let listener: Listener
     private let chunk: Int
-    let host = Mutex<(any NoteHost)?>(nil)
+    private let listening = Mutex(Listening())
     private let again = Mutex(ContinuousClock.now)
 
     init(store: RedisStore, listener: Listener, chunk: Int) {
@@ -136,8 +143,14 @@ private final class Asking: Sendable {
         self.chunk = chunk
     }
 
+    var host: (any NoteHost)? {
+        get { listening.withLock { $0.host } }
+        set { listening.withLock { $0.host = newValue } }
+    }
+
     var isDue: Bool { again.withLock { $0 <= .now } }
 
+    /// The script is loaded each time, since somebody may have flushed it.
     func prepare(_ session: RedisSession) -> EventLoopFuture<Void> {
         let loading = store.loading([store.scripts.await])
         return session.send(loading).flatMapThrowing { [self] replies in
@@ -145,9 +158,9 @@ private final class Asking: Sendable {
         }.flatMap { self.now(session) }
     }
 
-    func now(_ session: RedisSession) -> EventLoopFuture<Void> {
+    private func now(_ session: RedisSession) -> EventLoopFuture<Void> {
         again.withLock { $0 = .now + listener.time / 3 }
-        let host = host.withLock { $0 }
+        let host = host
         return ask(host?.awaited[...] ?? [], host, session)
     }
 
@@ -162,8 +175,13 @@ private final class Asking: Sendable {
         }
         guard !asked.isEmpty, let call else { return session.eventLoop.makeSucceededVoidFuture() }
         return session.send(call).flatMapThrowing { [self] replies in
-            for case let end? in try RedisStore.ends(try (replies.first ?? .null).orThrow(), of: asked) {
-                host?.heard(end)
+            let answers = try RedisStore.answers(try (replies.first ?? .null).orThrow(), of: asked)
+            for (job, answer) in zip(asked, answers) {
+                switch answer {
+                case .success(let end?): host?.heard(end)
+                case .success(nil): break
+                case .failure(let error): host?.failed(job, error)
+                }
             }
             return jobs.dropFirst(chunk)
         }.flatMap { self.ask($0, host, session) }

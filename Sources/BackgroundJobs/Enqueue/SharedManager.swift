@@ -5,7 +5,7 @@ package final class SharedManager: Sendable {
     private let make: @Sendable () throws -> Manager
     private let manager = Mutex<Manager?>(nil)
 
-    package convenience init(_ redis: RedisOptions, _ middleware: [EnqueueMiddleware]) {
+    package convenience init(_ redis: RedisOptions, middleware: [EnqueueMiddleware]) {
         self.init { try Manager(redis: redis, middleware: middleware) }
     }
 

@@ -87,8 +87,8 @@ extension Inspector {
         if let end = job.end, job.lastAttempt != nil, last == nil { return .ended(how: "\(end), deleted") }
         if job.end == "Dead" { return .dead }
         if let end = job.end { return .ended(how: end) }
-        if job.isWaiting { return .waiting }
         if last?.isCompleted == true { return .completed }
+        if job.isBlocked { return .blocked }
         if let due = replies[1].text.flatMap(Double.init), abs(due) < 1e16 {
             return .scheduled(due: Date(milliseconds: Int64(due)))
         }

@@ -15,7 +15,8 @@ extension Inspector {
 
     /// Deletes a queue, with its jobs, their attempts, their uniqueness locks and its statistics, or all keys of the
     /// namespace, in small steps. It may be interrupted and begun again at any time. What other queues' jobs have left on
-    /// this one goes too; what this one's jobs have left on others stays until it is trimmed.
+    /// this one goes too; what this one's jobs have left on others stays until it is trimmed. Their chains and batches are not
+    /// told: what waits on other queues for one of them goes on waiting, and whoever awaits that learns that it is missing.
     ///
     /// - Parameters:
     ///   - queue: the queue; nil: the whole namespace.

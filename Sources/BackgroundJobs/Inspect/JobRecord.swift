@@ -68,20 +68,20 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     public var placedAt: Date?
     /// The ID of the job that it is a copy of (`ori`).
     public var origin: String?
-    /// Whether it waits for another job, or for a batch (`blk`).
-    public var isWaiting: Bool
-    /// The ID of the job before it in its chain (`aft`).
-    public var after: String?
-    /// The ID of the job that runs when it has succeeded (`nxt`).
-    public var next: String?
-    /// The ID of the job that runs if it is dead or discarded (`onf`).
-    public var onFailure: String?
-    /// The ID of the batch that it belongs to (`bat`).
-    public var batch: String?
     /// The name of the periodic job that fired it (`crn`).
     public var periodic: String?
     /// The time for which that was (`due`); nil where somebody ran it by hand.
     public var periodicTime: Date?
+    /// Whether it waits for another job of its chain, or for a batch (`blk`).
+    public var isBlocked: Bool
+    /// The ID of the step of its chain before it (`aft`).
+    public var after: String?
+    /// The ID of the step of its chain behind it (`nxt`).
+    public var next: String?
+    /// The ID of the job that is called if it is dead or discarded (`onf`).
+    public var onFailure: String?
+    /// The ID of the batch that it belongs to (`bat`).
+    public var batch: String?
     /// The fields that are not of the protocol, and those that can't be read. Lists leave them out.
     public var otherFields: [String: FieldValue]
 
@@ -89,8 +89,8 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     static let listed = [
         "que", "cls", "qat", "pat", "att", "las", "ers", "crs", "crt", "end", "cnl", "ret", "bck", "rfr", "rqu", "tmo",
         "exp",
-        "dlv", "crm", "crw", "unq", "unu", "on", "avo", "fbk", "pla", "plt", "ori", "crn", "due", "blk", "aft", "nxt", "onf",
-        "bat",
+        "dlv", "crm", "crw", "unq", "unu", "on", "avo", "fbk", "pla", "plt", "ori", "crn", "due", "blk", "aft",
+        "nxt", "onf", "bat",
     ]
 
     /// The options that the worker reads.
@@ -133,13 +133,13 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         place = fields.text("pla")
         placedAt = fields.date("plt")
         origin = fields.text("ori")
-        isWaiting = fields.text("blk") == "1"
+        periodic = fields.text("crn")
+        periodicTime = fields.date("due")
+        isBlocked = fields.text("blk") == "1"
         after = fields.text("aft")
         next = fields.text("nxt")
         onFailure = fields.text("onf")
         batch = fields.text("bat")
-        periodic = fields.text("crn")
-        periodicTime = fields.date("due")
         otherFields = fields.rest()
     }
 
@@ -150,7 +150,7 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         case firstCrashAt, end, isCancelRequested, retries, backoff, retryForMilliseconds, retryQueue, expiresAt
         case timeLimitMilliseconds, delivery, crashRetries, crashWindowMilliseconds, uniqueDigest, uniqueUntil, origin
         case on, avoiding, fallback, place, placedAt
-        case isWaiting, after, next, onFailure, batch, periodic, periodicTime, otherFields
+        case periodic, periodicTime, after, next, onFailure, batch, otherFields
     }
 
     /// Writes the record; the state as its name, with `due` where it is scheduled.
@@ -189,7 +189,6 @@ public struct JobRecord: Sendable, Hashable, Encodable {
         try container.encodeIfPresent(place, forKey: .place)
         try container.encodeIfPresent(placedAt, forKey: .placedAt)
         try container.encodeIfPresent(origin, forKey: .origin)
-        try container.encode(isWaiting, forKey: .isWaiting)
         try container.encodeIfPresent(after, forKey: .after)
         try container.encodeIfPresent(next, forKey: .next)
         try container.encodeIfPresent(onFailure, forKey: .onFailure)

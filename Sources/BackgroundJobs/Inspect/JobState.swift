@@ -10,10 +10,10 @@ public enum JobState: Sendable, Hashable {
     case scheduled(due: Date)
     /// It waits to be run alone, since its workers vanished twice.
     case suspect
-    /// It waits for the end of another job, or of a batch.
-    case waiting
     /// It waits for a worker of the name that it asks for, or for one of another name than it avoids.
     case placed
+    /// It waits for another job of its chain, or for a batch: then it goes to its queue.
+    case blocked
     /// An attempt to run it is under way.
     case running
     /// It was done.
@@ -31,20 +31,20 @@ public enum JobState: Sendable, Hashable {
     package var isEnd: Bool {
         switch self {
         case .completed, .failed, .dead, .ended: true
-        case .ready, .handoff, .scheduled, .suspect, .waiting, .placed, .running, .unknown: false
+        case .ready, .handoff, .scheduled, .suspect, .placed, .blocked, .running, .unknown: false
         }
     }
 
-    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `waiting`, `placed`, `running`, `completed`, `failed`, `dead`, `ended`,
-    /// `unknown`.
+    /// One word: `ready`, `handoff`, `scheduled`, `suspect`, `placed`, `blocked`, `running`, `completed`, `failed`, `dead`,
+    /// `ended`, `unknown`.
     public var name: String {
         switch self {
         case .ready: "ready"
         case .handoff: "handoff"
         case .scheduled: "scheduled"
         case .suspect: "suspect"
-        case .waiting: "waiting"
         case .placed: "placed"
+        case .blocked: "blocked"
         case .running: "running"
         case .completed: "completed"
         case .failed: "failed"

@@ -8,11 +8,11 @@ extension JobContext {
     ///
     /// - Parameters:
     ///   - fraction: from 0 to 1; what lies outside is cut.
-    ///   - message: a few words, at most 1 KiB.
+    ///   - message: a few words, at most 1 KiB; without any the last ones stay.
     public func progress(_ fraction: Double, _ message: String = "") {
         let part = fraction.isNaN ? 0 : min(max(fraction, 0), 1)
         notes.set("prg", "\((part * 10_000).rounded() / 10_000)")
-        notes.set("prm", FailureText.printable(message, limit: 1024))
+        if !message.isEmpty { notes.set("prm", FailureText.printable(message, limit: 1024)) }
     }
 
     /// Keeps a fact with this attempt; visible in `bg-cli job`. The last value under a key counts.
@@ -71,7 +71,7 @@ final class AttemptNotes: Sendable {
     }
 
     func set(_ field: String, _ value: String) {
-        change { $0.fields[field] = value.isEmpty ? nil : value }
+        change { $0.fields[field] = value }
     }
 
     func add(_ key: String, _ value: String) {

@@ -46,8 +46,8 @@ public struct JobRegistry: Sendable {
         self.middleware += middleware
     }
 
-    /// What is done before a job of this registry enqueues another one by its ``JobContext/manager``, in this order.
-    public mutating func useWhenEnqueuing(_ middleware: EnqueueMiddleware...) {
+    /// What is done before each job that a job of this registry enqueues by its context's ``JobContext/manager``, in this order.
+    public mutating func use(enqueuing middleware: EnqueueMiddleware...) {
         enqueueMiddleware += middleware
     }
 

@@ -20,14 +20,31 @@ local function outcome(job, how, attempt, record)
     return text .. '}'
 end
 
--- The job that is dead and for which this one waits, though others stand between them.
-local function dead_before(job)
+-- How the job stands for which this one waits, though others stand between them: 'Dead' or 'Missing' and its ID; nil where
+-- the chain may go on. What was found is kept, since many steps of a chain may be asked for.
+local found = {}
+local function stuck_behind(job)
+    local passed, how, by = {}, nil, nil
     for _ = 1, 1000 do
+        if found[job] then
+            how, by = found[job][1], found[job][2]
+            break
+        end
+        passed[#passed + 1] = job
         local fields = look('HMGET', key('jobs', job), 'blk', 'aft')
-        if not fields or fields[1] ~= '1' or not present(fields[2]) then return nil end
+        if not fields or fields[1] ~= '1' or not present(fields[2]) then break end
         job = fields[2]
-        if look('HGET', key('jobs', job), 'end') == 'Dead' then return job end
+        local before = look('HMGET', key('jobs', job), 'cls', 'que', 'end')
+        if before and not (before[1] or before[2]) then
+            how, by = 'Missing', job
+            break
+        elseif before and before[3] == 'Dead' then
+            how, by = 'Dead', job
+            break
+        end
     end
+    for _, step in ipairs(passed) do found[step] = { how, by } end
+    return how, by
 end
 
 local function answer(job)
@@ -39,11 +56,13 @@ local function answer(job)
     if over == 'Dequeued' then return outcome(job, 'Missing') end
     if over then return outcome(job, over, last, record) end
     if record and present(record[4]) and not record[1] then return outcome(job, 'Completed', last, record) end
-    local dead = dead_before(job)
-    local attempt = dead and look('HGET', key('jobs', dead), 'las')
-    if dead then
+    local how, by = stuck_behind(job)
+    if how == 'Missing' then
+        return outcome(job, how, nil, { false, 'the job before it, ' .. by .. ', is not there any more' })
+    elseif how then
+        local attempt = look('HGET', key('jobs', by), 'las')
         record = attempt and look('HMGET', key('attempts', attempt), 'err', 'msg')
-        return outcome(job, 'Dead', attempt or nil, record)
+        return outcome(job, how, attempt or nil, record)
     end
     local sound, wrong = exists_as('set', key('awaited', job))
     if not sound then return '!' .. wrong end
@@ -54,6 +73,7 @@ end
 
 local sound, wrong = exists_as('string', prefix .. 'awaited')
 if not sound then return redis.error_reply('WRONGTYPE ' .. wrong) end
+relieve()
 -- So that those who end jobs need not look for each.
 redis.call('SET', prefix .. 'awaited', 1, 'PX', time)
 for i = 4, #ARGV do answers[#answers + 1] = answer(ARGV[i]) end

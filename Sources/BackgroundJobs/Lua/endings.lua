@@ -59,12 +59,12 @@ local function release_lock(job, digest)
     if present(digest) and look('GET', key('unique', digest)) == job then redis.call('DEL', key('unique', digest)) end
 end
 
-local tie_fields = { 'nxt', 'onf', 'bat', 'stp', 'cls', 'unq' }
+local tie_fields = { 'nxt', 'onf', 'bat', 'stp', 'cls', 'blk', 'unq' }
 
 -- Success ends the job: `facts` are of its last attempt (`attempt`, `err`, `msg`, `out`, `add`).
 local function succeed(job, facts)
     local fields = redis.call('HMGET', key('jobs', job), unpack(tie_fields))
-    release_lock(job, fields[6])
+    release_lock(job, fields[7])
     settle_ties(job, 'Completed', fields, facts)
 end
 
@@ -72,7 +72,7 @@ local function end_job(job, how, facts, ...)
     local fields = redis.call('HMGET', key('jobs', job), unpack(tie_fields))
     redis.call('HSET', key('jobs', job), 'end', how, ...)
     redis.call('HDEL', key('jobs', job), 'blk')
-    release_lock(job, fields[6])
+    release_lock(job, fields[7])
     settle_ties(job, how, fields, facts)
 end
 

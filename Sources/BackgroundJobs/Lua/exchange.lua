@@ -328,25 +328,33 @@ end
 
 -- Records why a job is not to begin, where that is so. Returns nil where it may; else whether there was an ID for the record.
 local function refuse(queue, job, fields, fault, last)
-    local attempt, ending
-    local expiry = fields and fields.exp and counted_field(queue, job, 'exp', fields.exp)
     if not fields then
         return reject('failed', 'bad', job, queue, 'Bad Job', fault) ~= nil
     elseif not next(fields) then
         return reject('failed', 'missing', job, queue, 'Job Not Found', 'there is no hash ' .. shown(key('jobs', job))) ~= nil
-    elseif not present(fields.cls) or too_large(fields.arg) then
-        ending = 'Bad Job'
-        attempt = reject('failed', 'bad', job, queue, ending, too_large(fields.arg) or 'the hash has no field cls', last)
+    end
+    local set, counter, ending, msg
+    local expiry = fields.exp and counted_field(queue, job, 'exp', fields.exp)
+    if not present(fields.cls) or too_large(fields.arg) then
+        set, counter, ending = 'failed', 'bad', 'Bad Job'
+        msg = too_large(fields.arg) or 'the hash has no field cls'
     elseif fields.cnl == '1' then
-        ending = 'Cancelled'
-        attempt = reject('ended', 'cancelled', job, queue, ending, nil, last)
+        set, counter, ending = 'ended', 'cancelled', 'Cancelled'
     elseif expiry and now > expiry and not last then
-        ending = 'Expired'
-        attempt = reject('ended', 'expired', job, queue, ending, string.format('%.0f ms too late', now - expiry), last)
+        set, counter, ending = 'ended', 'expired', 'Expired'
+        msg = string.format('%.0f ms too late', now - expiry)
     else
         return nil
     end
-    if attempt then end_job(job, ending, { attempt = attempt, err = ending, msg = redis.call('HGET', key('attempts', attempt), 'msg') }, 'las', attempt) end
+    local sound, wrong = sound_ties(fields.nxt, fields.onf, fields.bat)
+    if not sound then
+        -- What is called when it ends would be lost.
+        notice(queue, 'job ' .. shown(job) .. ' is to end as ' .. ending .. ', and is put off for 10 s: ' .. wrong)
+        schedule(queue, job, now + 10000)
+        return true
+    end
+    local attempt = reject(set, counter, job, queue, ending, msg, last)
+    if attempt then end_job(job, ending, { attempt = attempt, err = ending, msg = msg }, 'las', attempt) end
     return attempt ~= nil
 end
 

@@ -6,6 +6,7 @@
 --
 -- Twice is harmless: the same fields are written again, and only while the attempt is running.
 
+relieve()
 local at, written = 2, 0
 while at <= #ARGV do
     local attempt, queue, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])

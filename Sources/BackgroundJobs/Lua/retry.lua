@@ -29,6 +29,7 @@ local function retry(job)
         if fields.over == 'Cancelled' then take_out(job, queue) end
         redis.call('HDEL', key('jobs', job), 'end', 'ers', 'crs', 'crt', 'cnl', 'exp', 'pla', 'plt')
         recall_in_batch(fields.batch, fields.over)
+        recall_in_chain(fields.next_job, fields.on_failure)
         redis.call('ZREM', key('dead', queue), job)
         if fields.last_queue then redis.call('ZREM', key('dead', fields.last_queue), job) end
     end

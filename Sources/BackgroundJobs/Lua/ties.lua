@@ -88,23 +88,35 @@ local function notify(job, how, facts)
     redis.call('DEL', key('awaited', job))
 end
 
--- A job that waits and is not needed: it goes, without a record.
-local function drop_waiting(job)
+-- How long a batch that is complete is kept, the callbacks that have not been called, and what a retry by hand may need.
+local retention = 604800
+
+-- A job that waits and is not needed: it goes after so many seconds, without a record.
+local function drop_waiting(job, seconds)
     if not present(job) then return end
     local fields = look('HMGET', key('jobs', job), 'blk', 'end')
     if not fields or fields[1] ~= '1' or present(fields[2]) then return end
     redis.call('HDEL', key('jobs', job), 'blk')
     redis.call('HSET', key('jobs', job), 'end', 'Unneeded')
-    redis.call('EXPIRE', key('jobs', job), 300)
+    redis.call('EXPIRE', key('jobs', job), seconds or 300)
     notify(job, 'Unneeded', {})
 end
+
+-- Whether a job is there and has not ended for good, as far as its hash says.
+local function is_in_force(job)
+    local fields = look('HMGET', key('jobs', job), 'cls', 'que', 'end')
+    return fields and (fields[1] or fields[2]) and not present(fields[3])
+end
+
+-- The ID of the record of a job that is cancelled with the one before it.
+local function forgone_attempt(job) return string.sub(job, 1, 62) .. '-0' end
 
 -- The jobs of a chain behind one that can't succeed any more: recorded as cancelled, one after the other.
 local function forgo(job, why)
     for _ = 1, 1000 do
         local fields = present(job) and look('HMGET', key('jobs', job), 'blk', 'que', 'nxt', 'end')
         if not fields or fields[1] ~= '1' or not present(fields[2]) or present(fields[4]) then return end
-        local queue, attempt = fields[2], string.sub(job, 1, 62) .. '-0'
+        local queue, attempt = fields[2], forgone_attempt(job)
         redis.call('HDEL', key('jobs', job), 'blk')
         redis.call('HSET', key('jobs', job), 'end', 'Cancelled')
         if exists_as('zset', key('ended', queue)) and redis.call('EXISTS', key('attempts', attempt)) == 0 then
@@ -113,7 +125,7 @@ local function forgo(job, why)
             redis.call('ZADD', key('ended', queue), now, attempt)
             redis.call('HSET', key('jobs', job), 'las', attempt)
         else
-            redis.call('EXPIRE', key('jobs', job), 604800)
+            redis.call('EXPIRE', key('jobs', job), retention)
         end
         count(queue, 'cancelled', 1)
         notify(job, 'Cancelled', { attempt = attempt, err = 'Cancelled', msg = why })
@@ -121,8 +133,29 @@ local function forgo(job, why)
     end
 end
 
--- How long a batch that is complete is kept, and the callbacks that have not been called.
-local batch_retention = 604800
+-- A job that had ended is to run again by hand: what was cancelled with it, or dropped, waits for it once more.
+local function recall_in_chain(next_job, on_failure)
+    if present(on_failure) and look('HGET', key('jobs', on_failure), 'end') == 'Unneeded' then
+        redis.call('HDEL', key('jobs', on_failure), 'end')
+        redis.call('HSET', key('jobs', on_failure), 'blk', 1)
+        redis.call('PERSIST', key('jobs', on_failure))
+    end
+    for _ = 1, 1000 do
+        local fields = present(next_job) and look('HMGET', key('jobs', next_job), 'end', 'las', 'que', 'nxt')
+        if not fields or fields[1] ~= 'Cancelled' then return end
+        local attempt = forgone_attempt(next_job)
+        -- One that somebody cancelled by itself stays so.
+        if fields[2] and fields[2] ~= attempt then return end
+        if fields[2] and present(fields[3]) and exists_as('zset', key('ended', fields[3])) then
+            redis.call('ZREM', key('ended', fields[3]), attempt)
+            redis.call('DEL', key('attempts', attempt))
+        end
+        redis.call('HDEL', key('jobs', next_job), 'end', 'las')
+        redis.call('HSET', key('jobs', next_job), 'blk', 1)
+        redis.call('PERSIST', key('jobs', next_job))
+        next_job = fields[4]
+    end
+end
 
 local batch_fields = { 'tot', 'pen', 'suc', 'ded', 'oth', 'opn', 'cmp', 'scs', 'dth', 'prn', 'fin' }
 -- The fields of a batch, the first five as numbers; nil where it is not there.
@@ -156,7 +189,7 @@ end
 local function complete_batch(batch, fields)
     local summary = batch_summary(batch, fields)
     redis.call('HSET', key('batch', batch), 'fin', now)
-    redis.call('EXPIRE', key('batch', batch), batch_retention)
+    redis.call('EXPIRE', key('batch', batch), retention)
     release(fields.cmp, 'bsm', summary)
     if fields.suc == fields.tot then
         release(fields.scs, 'bsm', summary)
@@ -165,7 +198,7 @@ local function complete_batch(batch, fields)
         -- Those that failed may be retried by hand.
         for _, callback in ipairs({ fields.scs or '', fields.dth or '' }) do
             local waits = callback ~= '' and look('HGET', key('jobs', callback), 'blk')
-            if waits == '1' then redis.call('EXPIRE', key('jobs', callback), batch_retention) end
+            if waits == '1' then redis.call('EXPIRE', key('jobs', callback), retention) end
         end
     end
     return fields.prn, end_of_batch(fields)
@@ -204,7 +237,8 @@ local function recall_in_batch(batch, how)
     end
 end
 
--- What the job's end means for others. `fields` are its `nxt onf bat stp cls`; `facts` are `attempt err msg out add`.
+-- What the job's end means for others. `fields` are its `nxt onf bat stp cls`, and `blk` as it was; `facts` are `attempt err
+-- msg out add`.
 local function settle_ties(job, how, fields, facts)
     local next_job, on_failure = fields[1], fields[2]
     if how == 'Completed' then
@@ -214,9 +248,9 @@ local function settle_ties(job, how, fields, facts)
             if present(facts.add) then step = step .. ',"add":' .. facts.add end
             local former = present(fields[4])
             release(next_job, 'stp', (former and string.sub(former, 1, -2) .. ',' or '[') .. step .. '}]')
-        else
-            drop_waiting(on_failure)
         end
+        -- Nobody is left who could call it, unless the next one is.
+        if not present(next_job) or not is_in_force(next_job) then drop_waiting(on_failure) end
     elseif how == 'Dead' or how == 'Discarded' then
         local failure = '{"job":' .. quoted(job) .. ',"cls":' .. quoted(fields[5] or '') .. ',"err":'
             .. quoted(facts.err or how) .. ',"msg":' .. quoted(facts.msg or '') .. '}'
@@ -238,7 +272,8 @@ local function settle_ties(job, how, fields, facts)
         end
     else
         forgo(next_job, 'the job before it ended as ' .. how)
-        drop_waiting(on_failure)
+        -- Those before one that waits may still fail, and then call it.
+        if fields[6] ~= '1' then drop_waiting(on_failure, retention) end
     end
     count_in_batch(fields[3], how)
     notify(job, how, facts)

@@ -8,8 +8,8 @@
 --       enqueue, add: 4 … for each job: its ID, its queue, 1 if it waits for another job or for the batch, ms until it is
 --             due (0 at once), ms after that in which it may begin ('' for ever), number of further fields, their names and
 --             values
--- Returns 'done' | 'missing' (no such batch, or parent) | 'over' (it is complete, so nothing can be added); or an error reply
---       that names what is damaged. In each case but 'done' nothing was written.
+-- Returns 'done' | 'missing' (no such batch, or parent) | 'over' (it is complete, so nothing can be added) | 'deep' (too many
+--       batches are around it); or an error reply that names what is damaged. In each case but 'done' nothing was written.
 --
 -- No relief: a Redis that is out of memory refuses the first write, and so all of it.
 --
@@ -32,11 +32,16 @@ if verb == 'open' then
         local around = read_batch(parent)
         if not around then return 'missing' end
         if around.fin then return 'over' end
+        -- The end of a job is told to so many batches and no more.
+        local depth = 1
+        while around do
+            depth = depth + 1
+            if depth > deepest then return 'deep' end
+            around = present(around.prn) and read_batch(around.prn)
+        end
     end
 elseif batch ~= '' and not fields then
     return 'missing'
-elseif verb == 'add' and fields.fin then
-    return 'over'
 end
 
 local new, at = {}, verb == 'open' and 9 or 4
@@ -52,6 +57,8 @@ while verb ~= 'close' and at <= #ARGV do
     if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
     if redis.call('EXISTS', key('jobs', job.id)) == 0 then new[#new + 1] = job end
 end
+-- Those that are there have been added by an earlier call.
+if verb == 'add' and fields.fin and #new > 0 then return 'over' end
 if verb == 'close' then
     sound, fault = sound_ties(nil, nil, batch)
     if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end

@@ -7,7 +7,8 @@ local function look_at_waiting(job)
     local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'blk', 'nxt', 'onf', 'bat', 'pla')
     if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
     local found = {
-        queue = fields[1], last = present(fields[2]), over = present(fields[3]), blocked = fields[5] == '1', batch = fields[8],
+        queue = fields[1], last = present(fields[2]), over = present(fields[3]), blocked = fields[5] == '1', next_job = fields[6],
+        on_failure = fields[7], batch = fields[8],
     }
     if not (fields[1] or fields[4]) or fields[3] == 'Dequeued' then return 'missing', found end
     if found.last then

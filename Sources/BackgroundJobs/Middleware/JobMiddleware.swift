@@ -12,7 +12,7 @@ import Synchronization
 /// ```
 ///
 /// What it throws is as good as thrown by the job. Middleware that returns without having called `next` stops the job, which
-/// then ends as `Skipped`.
+/// then ends as `Skipped`. If it catches what the job threw, and returns, the job completes, without a result.
 public struct JobMiddleware: Sendable {
     /// Runs what is inside of this middleware: the next one, and at last the job.
     public typealias Next = @Sendable (_ context: JobContext) async throws -> Void

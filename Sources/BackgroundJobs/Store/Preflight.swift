@@ -143,6 +143,7 @@ package struct Preflight: Sendable {
         var pipeline = Pipeline()
         for command in rights.commands { pipeline.command(command) }
         var denied = zip(rights.commands, try await store.send(pipeline)).compactMap { command, reply -> String? in
+            // Of EXEC: "EXECABORT Transaction discarded because of: NOPERM …".
             guard case .error(let text) = reply, text.contains("NOPERM") else { return nil }
             return command.prefix { $0.allSatisfy(\.isUppercase) }.joined(separator: " ")
         }

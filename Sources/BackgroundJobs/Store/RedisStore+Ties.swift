@@ -14,19 +14,25 @@ extension RedisStore {
         for job in jobs { pipeline.append(job) }
     }
 
-    static func ends(_ reply: RESPValue, of jobs: [String]) throws(BackgroundError) -> [JobEnd?] {
-        guard let answers = reply.array, answers.count == jobs.count else { throw .unexpected(reply, "await") }
+    private static func ends(_ reply: RESPValue, of jobs: [String]) throws(BackgroundError) -> [JobEnd?] {
         var ends: [JobEnd?] = []
-        for answer in answers {
-            guard let text = answer.text, !text.isEmpty else {
-                ends.append(nil)
-                continue
-            }
-            if text.hasPrefix("!") { throw BackgroundError(.damaged, "A job can't be awaited: \(text.dropFirst())") }
-            guard let end = JobEnd(note: text) else { throw .unexpected(answer, "await") }
-            ends.append(end)
-        }
+        for answer in try answers(reply, of: jobs) { ends.append(try answer.get()) }
         return ends
+    }
+
+    /// What is known of each job: a damaged one keeps no other from its answer.
+    static func answers(
+        _ reply: RESPValue,
+        of jobs: [String]
+    ) throws(BackgroundError) -> [Result<JobEnd?, BackgroundError>] {
+        guard let answers = reply.array, answers.count == jobs.count else { throw .unexpected(reply, "await") }
+        return answers.map { answer in
+            guard let text = answer.text, !text.isEmpty else { return .success(nil) }
+            if text.hasPrefix("!") {
+                return .failure(BackgroundError(.damaged, "A job can't be awaited: \(text.dropFirst())"))
+            }
+            return JobEnd(note: text).map { .success($0) } ?? .failure(.unexpected(answer, "await"))
+        }
     }
 
     package func note(_ notes: [AttemptNote]) async throws(BackgroundError) -> Int {

@@ -19,6 +19,8 @@ package struct Rights: Sendable {
                 // Its jobs enqueue others.
                 ["MULTI"], ["EXEC"],
                 ["SSCAN", key.processing, "0"], ["HGET", key.job, "cnl"], ["EXPIRE", keys.node(nobody), "1"],
+                // What jobs do that enqueue others.
+                ["MULTI"], ["EXEC"],
             ],
             inScripts: [key.delete] + ending(key) + [
                 ["SMISMEMBER", key.processing, "-"], ["SMISMEMBER", keys.paused, "-"],
@@ -33,7 +35,9 @@ package struct Rights: Sendable {
                 ["HGETALL", key.periodic], ["HGET", key.periodic, "own"], ["HSET", key.periodic, "end", "-"],
                 ["HDEL", key.periodic, "end"], ["ZSCORE", keys.periodics, nobody],
                 ["ZRANGE", keys.periodics, "0", "0"],
-                ["ZREM", keys.periodics, nobody], ["ZADD", keys.periodics, "XX", "0", nobody], key.delete,
+                ["ZREM", keys.periodics, nobody], ["ZADD", keys.periodics, "XX", "0", nobody],
+                // jobs that await others, or enqueue them with a lock
+                ["PEXPIRE", key.ready, "1"], key.delete,
             ]
         )
     }

@@ -2,8 +2,9 @@
 public struct JobEnd: Sendable, Hashable, Codable {
     /// The job's ID.
     public var job: String
-    /// `Completed`, `Dead`, `Discarded`, `Cancelled`, `Expired`, `Skipped`, `Bad Job`; `Unneeded` for a job that was to run
-    /// in a case that did not come, `Missing` where there is no such job, or no longer: of one that was dequeued, too.
+    /// `Completed`, `Dead`, `Discarded`, `Cancelled`, `Expired`, `Skipped`, `Bad Job`; `Unneeded` for one that was to run in a
+    /// case that did not come; `Missing` where there is no such job, or no longer, where it was dequeued, or where a step of
+    /// its chain that it waits for is not there any more.
     public var end: String
     /// The ID of its last attempt.
     public var attempt: String?
@@ -100,4 +101,6 @@ package enum BatchVerdict: String, Sendable {
     case done, missing
     /// It is complete: nothing can be added.
     case over
+    /// Too many batches are around it.
+    case deep
 }

@@ -46,6 +46,8 @@ struct JobRunner: Sendable {
     var node = ""
     /// The most bytes that a result may have.
     var maximumResult = 65_536
+    /// The most bytes that all results of a chain may have, with what its steps have shared.
+    static let maximumOfChain = 4 << 20
     var manager: (@Sendable () throws -> Manager)?
     /// How the last try of a suspect is run in a process of its own; nil: it runs here.
     var isolation: Isolation?
@@ -157,6 +159,7 @@ struct JobRunner: Sendable {
             }
             var fields = attempt.context.notes.fields
             if let output { fields["out"] = try checked(output) }
+            try checkChain(attempt.job, fields)
             return Performed(fields: fields)
         } catch {
             return Performed(error: await endingPeriodic(attempt, error), fields: attempt.context.notes.fields)
@@ -178,6 +181,18 @@ struct JobRunner: Sendable {
             return nil
         } catch {
             return error
+        }
+    }
+
+    /// What later steps are handed must not become too large for a worker to take.
+    private func checkChain(_ job: ClaimedJob, _ fields: [String: String]) throws(BadResult) {
+        guard job.fields["nxt"] != nil else { return }
+        let bytes = [job.fields["stp"], fields["out"], fields["add"]].reduce(0) { $0 + ($1?.utf8.count ?? 0) }
+        guard bytes <= Self.maximumOfChain else {
+            throw BadResult(
+                description: "what the steps of the chain have returned and shared has \(bytes) bytes, "
+                    + "and the limit is \(Self.maximumOfChain)"
+            )
         }
     }
 

@@ -175,17 +175,11 @@ package final class RedisWorkerLink: WorkerLink {
     }
 
     package func note(_ notes: [AttemptNote]) {
-        let call = store.call(store.scripts.note, arguments: RedisStore.argumentCount(notes)) {
+        store.run(store.scripts.note, session: nil, arguments: RedisStore.argumentCount(notes)) {
             RedisStore.append(notes, to: &$0)
-        }
-        guard let call else { return }
-        store.client.send(call) { [logger] result in
-            let failure: String? =
-                switch result {
-                case .success(let replies): if case .error(let text)? = replies.last { text } else { nil }
-                case .failure(let error): "\(error)"
-                }
-            if let failure { logger.debug("Progress was not written", metadata: [LogKey.error: "\(failure)"]) }
+        } completion: { [logger] result in
+            guard case .failure(let error) = result else { return }
+            logger.debug("Progress was not written", metadata: [LogKey.error: "\(error)"])
         }
     }
 

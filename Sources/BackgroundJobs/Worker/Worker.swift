@@ -85,7 +85,7 @@ public final class Worker: Service {
         self.redis = redis
         self.eventLoops = eventLoops
         self.logger = logger
-        let manager = manager ?? SharedManager(redis ?? RedisOptions(), jobs.enqueueMiddleware)
+        let manager = manager ?? SharedManager(redis ?? RedisOptions(), middleware: jobs.enqueueMiddleware)
         self.manager = manager
         declared = jobs.periodics
         program = jobs.program

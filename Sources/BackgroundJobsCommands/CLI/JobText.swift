@@ -55,11 +55,11 @@ enum JobText {
             ("avoids node", job.avoiding),
             ("fallback", job.fallback.map(fallback)),
             ("set aside", place(job)),
-            ("copy of", job.origin),
             ("after", job.after),
-            ("next", job.next),
+            ("then", job.next),
             ("on failure", job.onFailure),
             ("batch", job.batch),
+            ("copy of", job.origin),
             ("periodic job", job.periodic),
             ("for the time", job.periodicTime.map(Timestamp.text)),
         ]

@@ -137,7 +137,7 @@ struct IsolatedJob: Sendable {
             try result.write(contentsOf: Data(begun.utf8))
             let stopped = RaisedOnce()
             // Not a child: a signal cancels it from outside any task. It is awaited below.
-            let manager = SharedManager(redis, jobs.enqueueMiddleware)
+            let manager = SharedManager(redis, middleware: jobs.enqueueMiddleware)
             let running = Task {
                 await jobs.run(
                     input.job,

@@ -43,6 +43,7 @@ struct LeastRightsTests {
             wrong
         }
 
+        try await managing(system)
         try await periodic(system)
         try await abandonedAttempts(system)
         try await handoff(system)
@@ -65,6 +66,14 @@ struct LeastRightsTests {
         let refused = try await system.server.command("ACL", "LOG").array ?? []
         #expect(refused.isEmpty, "\(refused)")
         await system.server.stop()
+    }
+
+    /// All that a `Manager` offers: to a program, and to a job by `context.manager`.
+    private func managing(_ system: System) async throws {
+        try await withManager(redis: system.redis("bg-app")) { manager in
+            try await Versatile.use(manager)
+            try await manager.enqueue(Versatile()).value(within: .seconds(60))
+        }
     }
 
     /// Declared by the worker, fired by the watcher, and ended by the job; and what is no longer declared is removed.
@@ -348,6 +357,42 @@ private struct Once: Job {
     func perform(_ context: JobContext) async throws { throw JobOutcome.endPeriodic("once is enough") }
 }
 
+/// Does with its manager all that can be done.
+private struct Versatile: Job {
+    static var options: JobOptions { JobOptions(retries: 0) }
+
+    func perform(_ context: JobContext) async throws {
+        context.progress(0.5, "half")
+        context.note("key", 1)
+        try await Self.use(try context.manager)
+        _ = try await context.history()
+    }
+
+    static func use(_ manager: Manager) async throws {
+        let nap = Nap(sleep: 0)
+        let lock = JobOptions(unique: .unique(for: .seconds(600), duplicate: .replace))
+        let chain = try await manager.enqueue(nap.then(nap, in: .milliseconds(1)).then(nap).onFailure(nap))
+        let batch = try await manager.batch("b", onComplete: nap, onSuccess: nap, onDeath: nap) { batch in
+            try await batch.enqueue(contentsOf: [nap, nap])
+            try await batch.batch(onComplete: nap) { try await $0.enqueue(nap, in: .milliseconds(1)) }
+        }
+        let both = try await manager.transaction { jobs in
+            [try jobs.enqueue(nap), try jobs.enqueue(nap, in: .seconds(600))]
+        }
+        let unique = try await manager.enqueue(nap, in: .seconds(600), options: lock)
+        #expect(try await manager.enqueue(nap, in: .seconds(900), options: lock).isDuplicate)
+        _ = try await manager.enqueue(contentsOf: [nap, nap])
+        #expect(try await manager.cancel(unique.id) == .cancelled)
+        #expect(try await manager.dequeue(both[1].id))
+        try await chain.last.value(within: .seconds(60))
+        try await both[0].value(within: .seconds(60))
+        #expect(try await batch.status() != nil)
+        let late = try await manager.enqueue(nap.then(nap), in: .seconds(600))
+        #expect(try await manager.cancel(late.steps[1]) == .cancelled)
+        #expect(try await manager.dequeue(late.steps[0]))
+    }
+}
+
 private struct Nap: Job {
     var sleep: Double?
     func perform(_ context: JobContext) async throws { try await Task.sleep(for: .seconds(sleep ?? 0)) }
@@ -389,9 +434,7 @@ private struct System: Sendable {
             users[words[1]] = Array(words.dropFirst(2))
         }
         #expect(
-            users.keys.sorted() == [
-                "bg-app", "bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker",
-            ]
+            users.keys.sorted() == ["bg-app", "bg-operator", "bg-producer", "bg-viewer", "bg-watcher", "bg-worker"]
         )
         return users
     }
@@ -407,6 +450,7 @@ private struct System: Sendable {
         var jobs = JobRegistry()
         jobs.register(Nap.self)
         jobs.register(Once.self)
+        jobs.register(Versatile.self)
         jobs.periodic("often", .every(.milliseconds(100)), Once())
         let options = try WorkerOptions(queues: .strict(["default"]), fibers: 5, gracePeriod: .zero)
         return try Worker(options, redis: redis("bg-worker"), jobs: jobs, logger: quiet)
@@ -467,6 +511,16 @@ private struct System: Sendable {
             _ = try await server.command("SADD", "bg:awaited:\(first.id)", "listener")
             _ = try await manager.dequeue(first.id)
             _ = try await server.command("DEL", "bg:notes:listener", "bg:awaited")
+            // As `bg-cli enqueue --wait`.
+            let awaited = try await manager.enqueue("Nap", in: .seconds(600), queue: "o")
+            async let end = awaited.end(within: .seconds(10))
+            try await eventually("it is awaited, or can't be") {
+                let count = try await server.command("SCARD", "bg:awaited:\(awaited.id)").int
+                let refused = try await server.command("ACL", "LOG").array ?? []
+                return count == 1 || !refused.isEmpty
+            }
+            _ = try await manager.cancel(awaited.id)
+            #expect(try await end.end == "Cancelled")
         }
         let inspector = try Inspector(redis: redis("bg-operator"), logger: quiet)
         do {

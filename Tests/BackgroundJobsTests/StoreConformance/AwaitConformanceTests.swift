@@ -1,4 +1,6 @@
 import BackgroundJobsTesting
+import BackgroundRedis
+import TestSupport
 import Testing
 
 @testable import BackgroundJobs
@@ -94,6 +96,65 @@ struct AwaitConformance {
             #expect(try await notes(store) == [told])
             #expect(try await await_(store, "c", by: "l2") == [told])
         }
+    }
+
+    @Test("is not to wait behind a step that is not there any more", arguments: StoreKind.allCases)
+    func lostStep(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind, damaged: ["I8", "I11"]) { store in
+            func job(_ id: String, _ fields: [JobOptions.Field]) -> NewJob {
+                NewJob(
+                    id: id,
+                    queue: "q",
+                    className: "C",
+                    arguments: Array("{}".utf8),
+                    fields: fields,
+                    isWaiting: id != "a"
+                )
+            }
+            try await store.store.enqueueTogether([
+                job("a", [("nxt", "b")]), job("b", [("aft", "a"), ("nxt", "c")]), job("c", [("aft", "b")]),
+            ])
+            // As somebody who prunes the queue of the first step.
+            try await store.edit { $0.jobs["a"] = nil }
+            let message = "the job before it, a, is not there any more"
+            #expect(
+                try await await_(store, "b", "c")
+                    == ["b", "c"].map { JobEnd(job: $0, end: "Missing", message: message) }
+            )
+        }
+    }
+
+    @Test("a job that is damaged keeps no other from its answer")
+    func damaged() async throws {
+        try await SharedRedis.withStore { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            try await redis.send("SET", redis.keys.job("b"), "text")
+            let reply = try await redis.run(redis.scripts.await, arguments: 4) {
+                RedisStore.append(["a", "b"], Self.listener, to: &$0)
+            }
+            let answers = try RedisStore.answers(reply, of: ["a", "b"])
+            #expect(try answers[0].get() == nil)
+            let error = #expect(throws: BackgroundError.self) { try answers[1].get() }
+            #expect(error?.code == .damaged && error?.message.contains("jobs:b") == true)
+        }
+    }
+
+    @Test("may await, and a job say of itself, although Redis is out of memory")
+    func noMemory() async throws {
+        let server = try await RedisServer.start(tcp: false)
+        try await withRedisStore(server) { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a", "b")
+            let job = try await store.claimOne()
+            try await redis.send("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await await_(store, "a") == [nil])
+            let note = AttemptNote(attempt: job.attempt, queue: "q", fields: ["prg": "0.5"])
+            #expect(try await redis.note([note]) == 1)
+            try await store.finish(job)
+            #expect(try await store.list("notes:l1").count == 1)
+        }
+        await server.stop()
     }
 
     @Test("what a job says of itself is kept while it runs", arguments: StoreKind.allCases)

@@ -53,6 +53,7 @@ struct BatchConformance {
             )
             #expect(try await store.job("b-death")?["end"] == "Unneeded")
             #expect(try await add(store, "late") == .over)
+            #expect(try await add(store, "j1", "j2") == .done, "a call that is repeated is told the same")
             #expect(try await store.job("late") == nil)
             #expect(try await add(store, "late", to: "nobody") == .missing)
             #expect(try await store.store.close("nobody") == .missing)
@@ -128,6 +129,46 @@ struct BatchConformance {
             #expect(try await store.store.open(orphan) == .missing)
             #expect(try await store.store.open(NewBatch(id: "y", parent: "b")) == .over)
             #expect(try await store.store.batch("y") == nil)
+        }
+    }
+
+    @Test("there are at most 16 within each other, all of which are told", arguments: StoreKind.allCases)
+    func deep(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            for level in 1...16 {
+                let batch = NewBatch(
+                    id: "b\(level)",
+                    parent: level == 1 ? nil : "b\(level - 1)",
+                    onComplete: job("done\(level)", waits: true)
+                )
+                #expect(try await store.store.open(batch) == .done)
+            }
+            #expect(try await store.store.open(NewBatch(id: "b17", parent: "b16")) == .deep)
+            #expect(try await store.store.batch("b17") == nil)
+            #expect(try await counts(store, "b16") == [0, 0, 0, 0, 0])
+            _ = try await add(store, "j1", to: "b16")
+            for level in 1...16 { _ = try await store.store.close("b\(level)") }
+            try await store.finish(store.claimOne())
+            #expect(try await called(store) == (1...16).reversed().map { "done\($0)" })
+        }
+    }
+
+    @Test(
+        "one whose producer died stays open, and is complete when it is closed by hand",
+        arguments: StoreKind.allCases
+    )
+    func abandoned(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await open(store)
+            _ = try await add(store, "j1")
+            try await store.finish(store.claimOne())
+            #expect(try await counts(store) == [1, 0, 1, 0, 0])
+            #expect(try await called(store).isEmpty)
+            #expect(try await store.snapshot().expiring.contains("batch:b") == false, "for as long as it takes")
+            #expect(try await add(store, "j2") == .done)
+            try await store.finish(store.claimOne())
+            #expect(try await store.store.close("b") == .done)
+            #expect(try await called(store) == ["b-complete", "b-success"])
         }
     }
 

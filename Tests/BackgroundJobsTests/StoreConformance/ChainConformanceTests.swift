@@ -1,4 +1,6 @@
 import BackgroundJobsTesting
+import BackgroundRedis
+import TestSupport
 import Testing
 
 @testable import BackgroundJobs
@@ -119,16 +121,92 @@ struct ChainConformance {
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store)
             #expect(try await store.store.cancel("b", recordedAs: "x1") == .cancelled)
-            #expect(try await ends(store, "b", "c", "d") == ["Cancelled", "Cancelled", "Unneeded"])
+            #expect(try await ends(store, "b", "c", "d") == ["Cancelled", "Cancelled", nil])
             try await store.finish(store.claimOne())
             #expect(try await store.list("ready:q").isEmpty)
+            #expect(try await ends(store, "d") == ["Unneeded"], "nobody is left who could call it")
         }
         try await StoreUnderTest.with(kind) { store in
             try await enqueue(store)
             #expect(try await store.store.dequeue("b") == .dequeued)
             #expect(try await store.job("b") == nil)
-            #expect(try await ends(store, "c", "d") == ["Cancelled", "Unneeded"])
+            #expect(try await ends(store, "c", "d") == ["Cancelled", nil], "the step before it may fail")
             #expect(try await store.store.dequeue("a") == .dequeued)
+            #expect(try await ends(store, "a", "d") == [nil, "Unneeded"])
+        }
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            #expect(try await store.store.dequeue("b") == .dequeued)
+            try await store.finish(store.claimOne(), .dead(error: "Boom", message: ""))
+            #expect(try await store.list("ready:q") == ["d"])
+        }
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            #expect(try await store.store.dequeue("b") == .dequeued)
+            try await store.finish(store.claimOne())
+            #expect(try await ends(store, "d") == ["Unneeded"])
+        }
+    }
+
+    @Test(
+        "its first step dequeued by hand, the others are cancelled and none is left behind",
+        arguments: StoreKind.allCases
+    )
+    func dequeued(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            #expect(try await store.store.dequeue("a") == .dequeued)
+            #expect(try await ends(store, "a", "b", "c", "d") == [nil, "Cancelled", "Cancelled", "Unneeded"])
+            #expect(try await store.attempt("b-0")?["msg"] == "the job before it ended as Dequeued")
+        }
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            let step = try await store.store.clear(.ready, of: "q", limit: 10)
+            #expect(step.done == 1)
+            #expect(try await ends(store, "a", "b", "c", "d") == [nil, "Cancelled", "Cancelled", "Unneeded"])
+        }
+    }
+
+    @Test(
+        "a retry by hand of a step makes those wait for it again that were cancelled with it",
+        arguments: [true, false],
+        StoreKind.allCases
+    )
+    func recalled(_ isDiscarded: Bool, _ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            try await store.finish(store.claimOne())
+            let b = try await store.claimOne()
+            try await store.finish(b, isDiscarded ? .discarded(error: "E", message: "") : .cancelled(message: ""))
+            if isDiscarded { try await store.finish(store.claimOne()) }
+            #expect(try await store.attempt("c-0")?["err"] == "Cancelled")
+            #expect(try await store.store.retry(["b"], onlyDead: false) == [.queued])
+            #expect(try await ends(store, "b", "c") == [nil, nil])
+            #expect(try await store.attempt("c-0") == nil)
+            #expect(try await store.ranked("ended:q").contains("c-0") == false)
+            #expect(try await store.job("d")?["blk"] == (isDiscarded ? nil : "1"), "it has run, or may run")
+            #expect(try await store.timeToLive(ofJob: "d") == nil)
+            try await store.finish(store.claimOne(), with: ["out": "2"])
+            let c = try await store.claimOne()
+            #expect(c.id == "c" && c.fields["stp"]?.contains(#""out":2"#) == true)
+            try await store.finish(c)
+            #expect(try await ends(store, "c") == [nil])
+        }
+    }
+
+    @Test(
+        "one that somebody cancelled by itself stays so when the step before it is retried",
+        arguments: StoreKind.allCases
+    )
+    func cancelledByHand(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            #expect(try await store.store.cancel("b", recordedAs: "x1") == .cancelled)
+            #expect(try await store.store.cancel("a", recordedAs: "x2") == .cancelled)
+            #expect(try await store.store.retry(["a"], onlyDead: false) == [.queued])
+            #expect(try await ends(store, "a", "b", "c", "d") == [nil, "Cancelled", "Cancelled", nil])
+            try await store.finish(store.claimOne())
+            #expect(try await ends(store, "d") == ["Unneeded"])
         }
     }
 
@@ -190,6 +268,40 @@ struct ChainConformance {
             try await redis.send("DEL", redis.keys.ready("r"))
             #expect(try await store.finish(a) == nil)
             #expect(try await store.list("ready:r") == ["b"])
+        }
+    }
+
+    @Test("one that has expired ends later, where its end could not call what waits for it")
+    func damagedAtTheClaim() async throws {
+        try await SharedRedis.withStore { redis in
+            let store = StoreUnderTest(redis: redis)
+            let callback = NewJob(
+                id: "done",
+                queue: "r",
+                className: "C",
+                arguments: Array("{}".utf8),
+                isWaiting: true
+            )
+            _ = try await redis.open(NewBatch(id: "g", onComplete: callback))
+            let member = NewJob(id: "m", queue: "q", className: "C", arguments: Array("{}".utf8), expiry: 0)
+            _ = try await redis.add([member], to: "g")
+            _ = try await redis.close("g")
+            let expiry = try await store.job("m")?.number("exp") ?? .max
+            try await eventually("it has expired") { try await store.now() > expiry }
+            try await redis.send("SET", redis.keys.ready("r"), "text")
+            let exchange = try await store.claim()
+            #expect(exchange.jobs.isEmpty)
+            #expect(
+                exchange.notices.contains { "\($0)".contains("is put off for 10 s") && "\($0)".contains("ready:r") }
+            )
+            #expect(try await store.ranked("scheduled:q") == ["m"])
+            #expect(try await store.batch("g").pending == 1)
+            try await redis.send("DEL", redis.keys.ready("r"))
+            try await redis.send("ZADD", redis.keys.scheduled("q"), "1", "m")
+            _ = try await redis.promote("q", limit: 1)
+            #expect(try await store.claim().jobs.isEmpty)
+            #expect(try await store.job("m")?["end"] == "Expired")
+            #expect(try await store.list("ready:r") == ["done"])
         }
     }
 }

@@ -90,6 +90,55 @@ struct Chains {
         #expect(Tell.told.all.filter { $0.hasPrefix("once") } == ["once Resize: Dead, negative"])
     }
 
+    @Test("has a limit to what its steps hand on, beyond which a step is dead")
+    func limit() async throws {
+        try await OptionStage.withServer { stage in
+            let handle = try await stage.manager.enqueue(Fetch(url: "u").then(Resize()))
+            let large = String(repeating: "x", count: 4 << 20)
+            try await stage.records(
+                "HSET",
+                "bg:jobs:\(handle.steps[0])",
+                "stp",
+                #"[{"job":"j","cls":"C","out":"\#(large)"}]"#
+            )
+            try await stage.working(Self.jobs()) {
+                let failed = await #expect(throws: JobFailed.self) { _ = try await handle.last.value }
+                #expect(failed?.end.end == "Dead" && failed?.end.error == "Bad Result")
+                #expect(failed?.end.message?.contains("the limit is 4194304") == true)
+            }
+        }
+    }
+
+    @Test("a batch with a member that asks for uniqueness is refused before anything of it is added")
+    func uniqueMembers() async throws {
+        struct Unique: Job {
+            static var options: JobOptions { JobOptions(unique: .unique(for: .seconds(9))) }
+            func perform(_ context: JobContext) async throws {}
+        }
+        try await OptionStage.withServer { stage in
+            for add in [
+                { (batch: Batch) async throws in _ = try await batch.enqueue(Unique()) },
+                { batch in _ = try await batch.batch(onComplete: Unique()) { _ in } },
+            ] {
+                var made: Batch?
+                let refused = await #expect(throws: BackgroundError.self) {
+                    try await stage.manager.batch { batch in
+                        made = batch
+                        try await add(batch)
+                    }
+                }
+                #expect(
+                    refused?.code == .invalidArgument
+                        && refused?.message.contains("A Unique asks for uniqueness") == true
+                )
+                let status = try await made?.status()
+                #expect(status?.counts.total == 0 && status?.isOpen == true)
+            }
+            let jobs = try await stage.records("KEYS", "bg:jobs:*").texts
+            #expect(jobs == [])
+        }
+    }
+
     @Test("a batch calls back once for all, and a job can add to it")
     func batch() async throws {
         try await OptionStage.with(Self.jobs()) { stage in

@@ -49,6 +49,34 @@ struct Middleware {
         #expect(Say.told.all.contains("hello acme"))
     }
 
+    @Test("around enqueuing holds for what jobs enqueue, too")
+    func insideJobs() async throws {
+        struct Outer: Job {
+            func perform(_ context: JobContext) async throws -> [String: String] {
+                try await context.manager.enqueue("Inner").value
+                return [:]
+            }
+        }
+        let seen = Told()
+        var jobs = JobRegistry()
+        jobs.register(Outer.self)
+        jobs.register("Inner") { (_: [String: String], context) in seen.tell(context.headers["tenant"] ?? "-") }
+        jobs.use(enqueuing: EnqueueMiddleware { $0.headers["tenant"] = "acme" })
+        try await OptionStage.with(jobs) { stage in _ = try await stage.manager.enqueue(Outer()).value }
+        #expect(seen.all == ["acme"])
+    }
+
+    @Test("that catches what the job threw has taken care of it: the job completes")
+    func catches() async throws {
+        var jobs = JobRegistry()
+        jobs.register(Say.self)
+        jobs.use(JobMiddleware { context, next in try? await next(context) })
+        try await OptionStage.with(jobs) { stage in
+            let end = try await stage.manager.enqueue(Say(word: "fail")).end()
+            #expect(end.isCompleted && end.output == nil)
+        }
+    }
+
     @Test("may stop a job, which is then skipped, retry it, or fail it")
     func stops() async throws {
         var jobs = JobRegistry()

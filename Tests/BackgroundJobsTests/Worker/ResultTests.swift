@@ -26,6 +26,8 @@ private struct Endless: Job {
     func perform(_ context: JobContext) async throws {
         context.progress(0.25, "a quarter\u{7}")
         context.note("rows", 120)
+        try await Task.sleep(for: .milliseconds(400))
+        context.progress(0.3)
         try await Task.sleep(for: .seconds(3600))
     }
 }
@@ -133,9 +135,17 @@ struct Results {
                 let attempt = try await stage.records.attempts(of: handle.id).last
                 return attempt?["prg"] == nil ? nil : attempt
             }
-            #expect(attempt["prg"] == "0.25")
+            #expect(["0.25", "0.3"].contains(attempt["prg"]))
             #expect(attempt["prm"] == #"a quarter\u{07}"# || attempt["prm"] == #"a quarter\u{7}"#)
             #expect(attempt["nte"] == #"{"rows":"120"}"#)
+            // A worker finds out that its script is gone, and loads it.
+            try await stage.records("SCRIPT", "FLUSH")
+            let second = try await stage.manager.enqueue(Endless())
+            try await eventually("it is on record, too") {
+                try await stage.records.attempts(of: second.id).last?["prg"] == "0.3"
+            }
+            #expect(try await stage.records.attempts(of: second.id).last?["prm"]?.hasPrefix("a quarter") == true)
+            try await stage.manager.cancel(second.id)
             try await stage.manager.cancel(handle.id)
             try await stage.ended(handle.id, as: "Cancelled")
         }
