@@ -69,7 +69,16 @@ let package = Package(
             ],
             resources: [.embedInCode("Lua")]
         ),
-        .target(name: "BackgroundJobsTesting", dependencies: ["BackgroundJobs"]),
+        .target(
+            name: "BackgroundJobsTesting",
+            dependencies: [
+                "BackgroundJobs",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
         .target(
             name: "BackgroundJobsCommands",
             dependencies: [
@@ -109,6 +118,13 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]
+        ),
+        .testTarget(
+            name: "BackgroundJobsTestingTests",
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsTesting", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         .executableTarget(

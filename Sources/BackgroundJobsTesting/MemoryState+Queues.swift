@@ -12,6 +12,7 @@ extension MemoryState {
     mutating func putBack(_ queue: String) {
         let ids = list("handoff", queue).prefix(128)
         data.lists["handoff:\(queue)"]?.removeFirst(ids.count)
+        touch("ready:\(queue)")
         data.lists["ready:\(queue)", default: []].insert(contentsOf: ids, at: 0)
     }
 
@@ -52,6 +53,7 @@ extension MemoryState {
             guard seen.insert(id).inserted else { continue }
             if standing?.queue.isEmpty == false { data.jobs[id]?["que"] = target }
             if let score {
+                touch("scheduled")
                 setScore(place.rawValue, target, id, score)
             } else {
                 pushTail(place == .handoff ? "ready" : place.rawValue, target, id)

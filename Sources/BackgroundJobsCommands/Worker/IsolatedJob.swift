@@ -123,14 +123,14 @@ struct IsolatedJob: Sendable {
             // Not a child: a signal cancels it from outside any task. It is awaited below.
             let manager = SharedManager(redis)
             let running = Task {
-                await jobs.run(
+                await jobs.perform(
                     input.job,
                     node: input.node,
                     maximumResult: options.maximumResult,
                     logger: logger,
                     manager: { try manager.get() },
                     cancellation: { stopped.isRaised ? .shutdown : nil }
-                )
+                ).conclusion
             }
             let signals = ProcessSignals()
             signals.onStop { _ in
