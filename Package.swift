@@ -127,6 +127,25 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        // The sources of the package in Examples, but for what would take a web server: here its tests are run.
+        .target(
+            name: "ExampleJobs",
+            dependencies: ["BackgroundJobs", .product(name: "Logging", package: "swift-log")],
+            path: "Examples/Sources/ExampleJobs"
+        ),
+        .executableTarget(
+            name: "example-worker",
+            dependencies: ["BackgroundJobs", "BackgroundJobsCommands", "ExampleJobs"],
+            path: "Examples/Sources/example-worker"
+        ),
+        .testTarget(
+            name: "ExampleJobsTests",
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsTesting", "ExampleJobs",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Examples/Tests/ExampleJobsTests"
+        ),
         .executableTarget(
             name: "handler-harness",
             dependencies: ["BackgroundJobsCommands", .product(name: "Logging", package: "swift-log")],

@@ -13,6 +13,8 @@ struct MemoryState: Sendable {
     private(set) var touched: Set<String> = []
     /// Jobs as they were enqueued, in order; nil where nobody wants to know.
     var recorded: [EnqueuedJob]?
+    /// Whether somebody has edited the data by hand: only then a transition may take the last field of a record.
+    var isEdited = false
     private var deadlines: [String: Int64] = [:]
     private var counts: [String: [String: Double]] = [:]
     private var minuteCounts: [String: [String: Double]] = [:]
@@ -39,6 +41,7 @@ struct MemoryState: Sendable {
         counts = [:]
         minuteCounts = [:]
         data.removeEmpty()
+        if isEdited { data.removeEmptyRecords() }
     }
 
     // MARK: Expiry
@@ -154,10 +157,12 @@ struct MemoryState: Sendable {
 }
 
 extension StoreSnapshot {
-    /// There are many of them, and hardly ever an empty one: they are not copied for nothing.
-    private static func removeEmpty(_ records: inout [String: Record]) {
-        guard records.values.contains(where: \.fields.isEmpty) else { return }
-        records = records.filter { !$0.value.fields.isEmpty }
+    /// Apart from the others, since there are many of them.
+    mutating func removeEmptyRecords() {
+        jobs = jobs.filter { !$0.value.fields.isEmpty }
+        attempts = attempts.filter { !$0.value.fields.isEmpty }
+        batches = batches.filter { !$0.value.fields.isEmpty }
+        periodics = periodics.filter { !$0.value.fields.isEmpty }
     }
 
     mutating func removeEmpty() {
@@ -165,9 +170,5 @@ extension StoreSnapshot {
         sets = sets.filter { !$0.value.isEmpty }
         sortedSets = sortedSets.filter { !$0.value.isEmpty }
         counters = counters.filter { !$0.value.isEmpty }
-        Self.removeEmpty(&jobs)
-        Self.removeEmpty(&attempts)
-        Self.removeEmpty(&batches)
-        Self.removeEmpty(&periodics)
     }
 }

@@ -90,7 +90,9 @@ public final class MemoryStore: Store {
     package func edit(_ change: (inout StoreSnapshot) -> Void) {
         state.withLock { state in
             change(&state.data)
+            state.isEdited = true
             state.data.removeEmpty()
+            state.data.removeEmptyRecords()
         }
     }
 
