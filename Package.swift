@@ -69,7 +69,16 @@ let package = Package(
             ],
             resources: [.embedInCode("Lua")]
         ),
-        .target(name: "BackgroundJobsTesting", dependencies: ["BackgroundJobs"]),
+        .target(
+            name: "BackgroundJobsTesting",
+            dependencies: [
+                "BackgroundJobs",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
         .target(
             name: "BackgroundJobsCommands",
             dependencies: [
@@ -110,6 +119,32 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]
+        ),
+        .testTarget(
+            name: "BackgroundJobsTestingTests",
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsTesting", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        // The sources of the package in Examples, but for what would take a web server: here its tests are run.
+        .target(
+            name: "ExampleJobs",
+            dependencies: ["BackgroundJobs", .product(name: "Logging", package: "swift-log")],
+            path: "Examples/Sources/ExampleJobs"
+        ),
+        .executableTarget(
+            name: "example-worker",
+            dependencies: ["BackgroundJobs", "BackgroundJobsCommands", "ExampleJobs"],
+            path: "Examples/Sources/example-worker"
+        ),
+        .testTarget(
+            name: "ExampleJobsTests",
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsTesting", "ExampleJobs",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Examples/Tests/ExampleJobsTests"
         ),
         .executableTarget(
             name: "handler-harness",

@@ -27,6 +27,7 @@ extension MemoryClaim {
     }
 
     mutating func setAside(_ id: String, in place: Place, _ state: inout MemoryState) {
+        state.touch("placed")
         state.data.lists["placed:\(place)", default: []].append(id)
         state.data.sets["places", default: []].insert("\(place)")
         state.data.jobs[id]?["pla"] = place.field

@@ -54,6 +54,7 @@ extension MemoryState {
             record["blk"] = "1"
         }
         data.jobs[job.id] = record
+        recorded?.append(EnqueuedJob(id: job.id, record, due: due, isWaiting: job.isWaiting))
         if job.isWaiting { return }
         if let due {
             schedule(job.id, job.queue, at: due)

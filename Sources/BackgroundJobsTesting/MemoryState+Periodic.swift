@@ -14,6 +14,7 @@ extension MemoryState {
     private func score(of name: String) -> Int64? { data.sortedSets["crons"]?[name] }
 
     private mutating func setScore(of name: String, to score: Int64) {
+        touch("scheduled")
         data.sortedSets["crons", default: [:]][name] = score
     }
 
@@ -88,6 +89,7 @@ extension MemoryState {
         fields["due"] = due.map { "\($0)" }
         if let life = record.number("ttl") { fields["exp"] = "\(now + life)" }
         data.jobs[job] = fields
+        recorded?.append(EnqueuedJob(id: job, fields, isWaiting: false))
         let queue = record["que"] ?? ""
         pushTail("ready", queue, job)
         data.sets["queues", default: []].insert(queue)

@@ -12,6 +12,7 @@ extension MemoryState {
     mutating func putBack(_ queue: String) {
         let ids = list("handoff", queue).prefix(128)
         data.lists["handoff:\(queue)"]?.removeFirst(ids.count)
+        touch("ready:\(queue)")
         data.lists["ready:\(queue)", default: []].insert(contentsOf: ids, at: 0)
     }
 
@@ -58,6 +59,7 @@ extension MemoryState {
                 }
             }
             if let score {
+                touch("scheduled")
                 setScore(place.rawValue, target, id, score)
             } else {
                 pushTail([.handoff, .placed].contains(place) ? "ready" : place.rawValue, target, id)

@@ -9,6 +9,12 @@ struct MemoryState: Sendable {
     var data = StoreSnapshot()
     /// The time of the transition that is under way.
     private(set) var now: Int64 = 0
+    /// Keys of places to which the transition that is under way has added something, for those who wait for that.
+    private(set) var touched: Set<String> = []
+    /// Jobs as they were enqueued, in order; nil where nobody wants to know.
+    var recorded: [EnqueuedJob]?
+    /// Whether somebody has edited the data by hand: only then a transition may take the last field of a record.
+    var isEdited = false
     private var deadlines: [String: Int64] = [:]
     private var counts: [String: [String: Double]] = [:]
     private var minuteCounts: [String: [String: Double]] = [:]
@@ -20,6 +26,7 @@ struct MemoryState: Sendable {
     /// Begins a transition: everything in it happens at one time.
     mutating func begin() {
         now = clock.now
+        touched = []
         expire()
     }
 
@@ -34,6 +41,7 @@ struct MemoryState: Sendable {
         counts = [:]
         minuteCounts = [:]
         data.removeEmpty()
+        if isEdited { data.removeEmptyRecords() }
     }
 
     // MARK: Expiry
@@ -114,11 +122,15 @@ struct MemoryState: Sendable {
 
     func list(_ kind: String, _ queue: String) -> [String] { data.lists["\(kind):\(queue)"] ?? [] }
 
+    mutating func touch(_ key: String) { touched.insert(key) }
+
     mutating func pushHead(_ kind: String, _ queue: String, _ id: String) {
+        touch("\(kind):\(queue)")
         data.lists["\(kind):\(queue)", default: []].insert(id, at: 0)
     }
 
     mutating func pushTail(_ kind: String, _ queue: String, _ id: String) {
+        touch("\(kind):\(queue)")
         data.lists["\(kind):\(queue)", default: []].append(id)
     }
 
@@ -129,6 +141,7 @@ struct MemoryState: Sendable {
 
     mutating func schedule(_ job: String, _ queue: String, at time: Int64) {
         data.jobs[job]?["pat"] = "\(time)"
+        touch("scheduled")
         setScore("scheduled", queue, job, time)
     }
 
@@ -145,14 +158,18 @@ struct MemoryState: Sendable {
 }
 
 extension StoreSnapshot {
+    /// Apart from the others, since there are many of them.
+    mutating func removeEmptyRecords() {
+        jobs = jobs.filter { !$0.value.fields.isEmpty }
+        attempts = attempts.filter { !$0.value.fields.isEmpty }
+        batches = batches.filter { !$0.value.fields.isEmpty }
+        periodics = periodics.filter { !$0.value.fields.isEmpty }
+    }
+
     mutating func removeEmpty() {
         lists = lists.filter { !$0.value.isEmpty }
         sets = sets.filter { !$0.value.isEmpty }
         sortedSets = sortedSets.filter { !$0.value.isEmpty }
         counters = counters.filter { !$0.value.isEmpty }
-        jobs = jobs.filter { !$0.value.fields.isEmpty }
-        attempts = attempts.filter { !$0.value.fields.isEmpty }
-        batches = batches.filter { !$0.value.fields.isEmpty }
-        periodics = periodics.filter { !$0.value.fields.isEmpty }
     }
 }

@@ -1,15 +1,32 @@
 public import BackgroundJobs
+import Foundation
 import Synchronization
 
-/// A store in memory: the transitions of the protocol in plain Swift, for tests that need no Redis.
+/// A store in memory: the transitions of the protocol in plain Swift.
+///
+/// ``TestQueue`` has one of its own. It is made by hand where several ``MemoryWorker``s of one process share it.
 ///
 /// It is the model that the scripts are compared with, so it is written to be read, not to be fast.
 public final class MemoryStore: Store {
-    private let state: Mutex<MemoryState>
+    /// Whoever is told which keys were added to.
+    typealias Watcher = @Sendable (_ touched: Set<String>) -> Void
 
-    /// Makes an empty store whose clock runs.
+    /// How jobs are run by whoever makes them ready.
+    struct Inline: Sendable {
+        var claim: @Sendable (inout MemoryState) -> [ClaimedJob]
+        var run: @Sendable ([ClaimedJob]) async throws(BackgroundError) -> Void
+    }
+
+    private let state: Mutex<MemoryState>
+    private let watchers = Mutex<[Int: Watcher]>([:])
+    private let inline = Mutex<Inline?>(nil)
+    private let last = Atomic(0)
+    /// The workers of this process that work on it, by the client ID that vouches for their attempts.
+    let workers = Mutex<[Int: (name: String, queues: Set<String>)]>([:])
+
+    /// Makes an empty store whose clock shows the time of day.
     public convenience init() {
-        self.init(clock: MemoryClock())
+        self.init(clock: MemoryClock(runningFrom: Date().milliseconds))
     }
 
     /// Makes an empty store whose clock stands still at this time, in Unix milliseconds, until it is set.
@@ -34,6 +51,31 @@ public final class MemoryStore: Store {
         state.withLock { $0.clock.advance(by: duration.milliseconds) }
     }
 
+    // MARK: Those who wait
+
+    /// A number that is used once.
+    func nextNumber() -> Int { last.add(1, ordering: .relaxed).newValue }
+
+    /// Has somebody told of what is added from now on, outside of the transition. Returns the number for ``unwatch(_:)``.
+    func watch(_ watcher: @escaping Watcher) -> Int {
+        let number = nextNumber()
+        watchers.withLock { $0[number] = watcher }
+        return number
+    }
+
+    func unwatch(_ number: Int) { watchers.withLock { _ = $0.removeValue(forKey: number) } }
+
+    /// From now on jobs are run by whoever makes them ready.
+    func runInline(_ inline: Inline) { self.inline.withLock { $0 = inline } }
+
+    /// Takes all that is in a list.
+    func takeAll(_ key: String) -> [String] {
+        perform { state in
+            state.clearDeadline(key)
+            return state.data.lists.removeValue(forKey: key) ?? []
+        }
+    }
+
     // MARK: Looking at it, and setting it up
 
     /// All that the store holds at this moment.
@@ -48,7 +90,9 @@ public final class MemoryStore: Store {
     package func edit(_ change: (inout StoreSnapshot) -> Void) {
         state.withLock { state in
             change(&state.data)
+            state.isEdited = true
             state.data.removeEmpty()
+            state.data.removeEmptyRecords()
         }
     }
 
@@ -59,26 +103,40 @@ public final class MemoryStore: Store {
 
     // MARK: The transitions
 
-    private func transact<Result: Sendable>(_ transition: (inout MemoryState) -> Result) -> Result {
-        state.withLock { state in
+    /// Carries a transition out, and tells those who wait for what it has added.
+    func perform<Result: Sendable>(_ transition: (inout MemoryState) -> Result) -> Result {
+        let (result, touched) = state.withLock { state in
             state.begin()
             let result = transition(&state)
             state.commit()
-            return result
+            return (result, state.touched)
         }
+        if !touched.isEmpty { for watcher in watchers.withLock({ $0.values.map(\.self) }) { watcher(touched) } }
+        return result
+    }
+
+    /// A verb: where jobs are run inline, what it makes ready is run before it returns.
+    private func transact<Result: Sendable>(
+        _ transition: (inout MemoryState) -> Result
+    ) async throws(BackgroundError) -> Result {
+        guard let inline = inline.withLock({ $0 }) else { return perform(transition) }
+        // In one step, so that each caller gets what it has made ready itself.
+        let (result, claimed) = perform { state in (transition(&state), inline.claim(&state)) }
+        if !claimed.isEmpty { try await inline.run(claimed) }
+        return result
     }
 
     @discardableResult
     package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: Duplicate] {
-        transact { $0.enqueue(jobs) }
+        try await transact { $0.enqueue(jobs) }
     }
 
     package func dequeue(_ job: String) async throws(BackgroundError) -> Dequeued {
-        try known(transact { $0.dequeue(job) }, job)
+        try await known(transact { $0.dequeue(job) }, job)
     }
 
     package func cancel(_ job: String, recordedAs attempt: String) async throws(BackgroundError) -> Cancelled {
-        try known(transact { $0.cancel(job, recordedAs: attempt) }, job)
+        try await known(transact { $0.cancel(job, recordedAs: attempt) }, job)
     }
 
     private func known<Outcome>(_ outcome: Outcome?, _ job: String) throws(BackgroundError) -> Outcome {
@@ -89,7 +147,7 @@ public final class MemoryStore: Store {
     }
 
     package func retry(_ jobs: [String], onlyDead: Bool) async throws(BackgroundError) -> [Retried] {
-        transact { state in jobs.map { state.retry($0, onlyDead: onlyDead) } }
+        try await transact { state in jobs.map { state.retry($0, onlyDead: onlyDead) } }
     }
 
     package func delete(
@@ -97,11 +155,11 @@ public final class MemoryStore: Store {
         from set: TrimmedSet,
         of queue: String
     ) async throws(BackgroundError) -> [String] {
-        transact { $0.delete(members, from: set, of: queue) }
+        try await transact { $0.delete(members, from: set, of: queue) }
     }
 
     package func setPaused(_ isPaused: Bool, _ queues: [String]) async throws(BackgroundError) -> [String] {
-        transact { $0.setPaused(isPaused, queues) }
+        try await transact { $0.setPaused(isPaused, queues) }
     }
 
     package func clear(
@@ -109,7 +167,7 @@ public final class MemoryStore: Store {
         of queue: String,
         limit: Int
     ) async throws(BackgroundError) -> WaitingStep {
-        transact { $0.clear(place, of: queue, limit: limit) }
+        try await transact { $0.clear(place, of: queue, limit: limit) }
     }
 
     package func move(
@@ -118,7 +176,7 @@ public final class MemoryStore: Store {
         to target: String,
         limit: Int
     ) async throws(BackgroundError) -> WaitingStep {
-        transact { $0.move(place, from: queue, to: target, limit: limit) }
+        try await transact { $0.move(place, from: queue, to: target, limit: limit) }
     }
 
     package func exchange(
@@ -126,39 +184,39 @@ public final class MemoryStore: Store {
         _ claim: Claim,
         as voucher: Voucher
     ) async throws(BackgroundError) -> Exchange {
-        transact { $0.exchange(finishes, claim, as: voucher) }
+        perform { $0.exchange(finishes, claim, as: voucher) }
     }
 
     package func adopt(_ adoption: Adoption, as voucher: Voucher) async throws(BackgroundError) -> Adopted {
-        transact { $0.adopt(adoption, as: voucher) }
+        perform { $0.adopt(adoption, as: voucher) }
     }
 
     package func recover(_ jobs: [String], in queue: String) async throws(BackgroundError) -> [String] {
-        transact { $0.recover(jobs, in: queue) }
+        try await transact { $0.recover(jobs, in: queue) }
     }
 
     package func ends(of jobs: [String], for listener: Listener) async throws(BackgroundError) -> [JobEnd?] {
-        transact { $0.ends(of: jobs, for: listener) }
+        perform { $0.ends(of: jobs, for: listener) }
     }
 
     package func note(_ notes: [AttemptNote]) async throws(BackgroundError) -> Int {
-        transact { $0.note(notes) }
+        perform { $0.note(notes) }
     }
 
     package func enqueueTogether(_ jobs: [NewJob]) async throws(BackgroundError) {
-        _ = transact { $0.write(jobs, nil) }
+        _ = try await transact { $0.write(jobs, nil) }
     }
 
     package func open(_ batch: NewBatch) async throws(BackgroundError) -> BatchVerdict {
-        transact { $0.open(batch) }
+        try await transact { $0.open(batch) }
     }
 
     package func add(_ jobs: [NewJob], to batch: String) async throws(BackgroundError) -> BatchVerdict {
-        transact { $0.add(jobs, to: batch) }
+        try await transact { $0.add(jobs, to: batch) }
     }
 
     package func close(_ batch: String) async throws(BackgroundError) -> BatchVerdict {
-        transact { $0.close(batch) }
+        try await transact { $0.close(batch) }
     }
 
     package func batch(_ id: String) async throws(BackgroundError) -> BatchStatus? {
@@ -181,11 +239,11 @@ public final class MemoryStore: Store {
     }
 
     package func promote(_ queue: String, limit: Int) async throws(BackgroundError) -> Promotion {
-        transact { $0.promote(queue, limit: limit) }
+        try await transact { $0.promote(queue, limit: limit) }
     }
 
     package func reap(_ attempts: [Condemned]) async throws(BackgroundError) -> [Reaped] {
-        transact { state in attempts.map { state.reap($0) } }
+        try await transact { state in attempts.map { state.reap($0) } }
     }
 
     package func fallBack(
@@ -194,7 +252,7 @@ public final class MemoryStore: Store {
         limit: Int,
         from rank: Int
     ) async throws(BackgroundError) -> FellBack {
-        transact { $0.fallBack(place, absence: absence, limit: limit, from: rank) }
+        try await transact { $0.fallBack(place, absence: absence, limit: limit, from: rank) }
     }
 
     package func trim(
@@ -204,15 +262,15 @@ public final class MemoryStore: Store {
         limit: Int,
         from rank: Int
     ) async throws(BackgroundError) -> Trimmed {
-        transact { $0.trim(set, of: queue, keep: keep, limit: limit, from: rank) }
+        try await transact { $0.trim(set, of: queue, keep: keep, limit: limit, from: rank) }
     }
 
     package func due(limit: Int, offset: Int) async throws(BackgroundError) -> DuePeriodics {
-        transact { $0.due(limit: limit, offset: offset) }
+        try await transact { $0.due(limit: limit, offset: offset) }
     }
 
     package func fire(_ firings: [Firing]) async throws(BackgroundError) -> [Fired] {
-        transact { state in firings.map { state.fire($0) } }
+        try await transact { state in firings.map { state.fire($0) } }
     }
 
     package func declare(
@@ -221,11 +279,11 @@ public final class MemoryStore: Store {
         areAll: Bool,
         revives: Bool
     ) async throws(BackgroundError) -> Declared {
-        transact { $0.declare(declarations, by: owner, areAll: areAll, revives: revives) }
+        try await transact { $0.declare(declarations, by: owner, areAll: areAll, revives: revives) }
     }
 
     package func steer(_ periodic: String, _ action: PeriodicAction) async throws(BackgroundError) -> PeriodicVerdict {
-        guard let verdict = transact({ $0.steer(periodic, action) }) else {
+        guard let verdict = try await transact({ $0.steer(periodic, action) }) else {
             throw BackgroundError(.refused, "The periodic job \(periodic) has no field cls or que.")
         }
         return verdict
@@ -237,9 +295,8 @@ struct MemoryClock: Sendable {
     private var base: Int64
     private var started: ContinuousClock.Instant?
 
-    /// A clock that runs, from a time of no meaning, as the clock of a server elsewhere would.
-    init() {
-        base = 1_700_000_000_000
+    init(runningFrom time: Int64) {
+        base = time
         started = .now
     }
 

@@ -4,8 +4,11 @@ import Testing
 @Suite("The README")
 struct ReadmeTests {
     @Test(
-        "shows the example that is compiled here, as does the page of periodic jobs",
-        arguments: [("README.md", "ReadmeExample.swift"), ("docs/periodic.md", "PeriodicExample.swift")]
+        "shows the example that is compiled here, as do the pages of periodic jobs and of tests",
+        arguments: [
+            ("README.md", "ReadmeExample.swift"), ("docs/periodic.md", "PeriodicExample.swift"),
+            ("docs/testing.md", "../../Examples/Tests/ExampleJobsTests/SignUpTests.swift"),
+        ]
     )
     func example(page: String, file: String) throws {
         let here = URL(filePath: #filePath).deletingLastPathComponent()

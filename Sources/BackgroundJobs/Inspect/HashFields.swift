@@ -1,5 +1,5 @@
 import BackgroundRedis
-import Foundation
+package import Foundation
 
 /// The fields of a hash, taken out one by one: what nobody took is left, unknown fields as well as known ones that hold no
 /// number where one belongs.
@@ -76,11 +76,11 @@ struct HashFields {
 
 extension Date {
     /// A time of the protocol.
-    init(milliseconds: Int64) {
+    package init(milliseconds: Int64) {
         self.init(timeIntervalSince1970: Double(milliseconds) / 1000)
     }
 
-    var milliseconds: Int64 { Int64((timeIntervalSince1970 * 1000).rounded()) }
+    package var milliseconds: Int64 { Int64((timeIntervalSince1970 * 1000).rounded()) }
 }
 
 extension Duration {

@@ -26,7 +26,7 @@ public struct JobRegistry: Sendable {
 
     /// How a periodic job is ended from inside; nil: it can't be.
     package var endsPeriodic: PeriodicEnding?
-    var periodics: [PeriodicJob] = []
+    package var periodics: [PeriodicJob] = []
     /// The name under which this program declares its periodic jobs; the program's own unless it is set. All workers of one
     /// program have the same. Those that a program declared under this name before, and no longer does, are removed.
     ///
@@ -196,7 +196,7 @@ public struct JobRegistry: Sendable {
     }
 
     /// What a claim has to know of these classes.
-    func claimDefaults(_ delivery: Delivery) -> ClaimDefaults {
+    package func claimDefaults(_ delivery: Delivery) -> ClaimDefaults {
         ClaimDefaults(delivery: delivery, classes: entries.compactMapValues { ClaimDefaults.Rules($0.options) })
     }
 }

@@ -152,7 +152,7 @@ public struct PeriodicJob: Sendable {
     /// What is written, at this time of the server.
     ///
     /// - Parameter owner: the program that declares it; nil: somebody by hand, who is told if it would never run.
-    func declaration(by owner: String?, now: Int64) throws(BackgroundError) -> Declaration {
+    package func declaration(by owner: String?, now: Int64) throws(BackgroundError) -> Declaration {
         let first = times.next(after: now) ?? .max
         guard owner != nil || first <= until ?? .max - 1 else {
             throw BackgroundError(

@@ -7,11 +7,8 @@ struct Firer: Sendable {
 
     let watch: Watch
 
-    /// What has been read of schedules: the text of `exp` and `tz`, and what it means.
-    private typealias Schedules = [PeriodicSchedule: PeriodicTimes]
-
     func run() async {
-        var schedules: Schedules = [:]
+        var plan = FiringPlan()
         await watch.every("fire periodic jobs") { () async throws(BackgroundError) -> Duration? in
             let began = ContinuousClock.now
             // Those that are due and can't be fired stay in front.
@@ -22,17 +19,17 @@ struct Firer: Sendable {
                 guard !due.entries.isEmpty, !Task.isCancelled else {
                     return due.wait.map { began.duration(to: looked) + .milliseconds(max($0, 1)) }
                 }
-                left += try await fire(due, &schedules)
+                left += try await fire(due, &plan)
             }
         }
     }
 
     /// Fires what is due; returns how many of them stay as they are.
-    private func fire(_ due: DuePeriodics, _ schedules: inout Schedules) async throws(BackgroundError) -> Int {
+    private func fire(_ due: DuePeriodics, _ plan: inout FiringPlan) async throws(BackgroundError) -> Int {
         var firings: [Firing] = []
         for entry in due.entries {
             do throws(BackgroundError) {
-                firings.append(try firing(entry, now: due.now, &schedules))
+                firings.append(try plan.firing(entry, now: due.now))
             } catch {
                 report(entry.name, error.message)
             }
@@ -49,48 +46,6 @@ struct Firer: Sendable {
         log(zip(firings, verdicts).filter { $0.1 == .fired }.map(\.0), now: due.now)
         log(zip(firings, verdicts).filter { [.skipped, .passed].contains($0.1) }.map { $0 })
         return left
-    }
-
-    private func firing(
-        _ entry: DuePeriodics.Entry,
-        now: Int64,
-        _ schedules: inout Schedules
-    ) throws(BackgroundError) -> Firing {
-        let fields: [String: String]
-        switch entry.fields {
-        case .damaged(let sentence): throw BackgroundError(.damaged, sentence)
-        case .read(let read): fields = read
-        }
-        guard let expression = fields["exp"], let className = fields["cls"], let queue = fields["que"] else {
-            let lacking = ["exp", "cls", "que"].filter { fields[$0] == nil }
-            throw BackgroundError(.damaged, "its hash lacks \(lacking.joined(separator: ", "))")
-        }
-        try Names.checkPeriodic(entry.name)
-        try Names.checkQueue(queue)
-        try Names.checkClass(className)
-        var until: Int64?
-        if let text = fields["unt"] {
-            guard let end = Int64(text) else {
-                throw BackgroundError(.damaged, "its field unt is \(Names.quoted(text)), which is no time")
-            }
-            until = end
-        }
-        let schedule = PeriodicSchedule(expression: expression, zone: fields["tz"])
-        if schedules.count > 10_000 { schedules = [:] }
-        let times: PeriodicTimes
-        if let known = schedules[schedule] { times = known } else { times = try PeriodicTimes(schedule) }
-        schedules[schedule] = times
-        let missed = MissedTimes(rawValue: fields["mis"] ?? "") ?? .once
-        let decision = FiringDecision(times, due: entry.due, now: now, missed: missed, until: until)
-        return Firing(
-            name: entry.name,
-            due: entry.due,
-            time: decision.time,
-            next: decision.next,
-            expression: expression,
-            zone: fields["tz"] ?? "",
-            job: .randomUUID()
-        )
     }
 
     // MARK: Saying so

@@ -44,17 +44,18 @@ struct SettledElsewhere: Error {
 }
 
 extension JobRegistry {
-    /// Runs one claimed job in this process, hooks included, for another process that answers for it.
+    /// Runs one claimed job in this process, hooks included, for somebody else who answers for it.
     ///
     /// - Parameter cancellation: why that one wants it to end, if it does.
-    package func run(
+    /// - Returns: what became of it, and what it threw.
+    package func perform(
         _ job: ClaimedJob,
         node: String,
         maximumResult: Int,
         logger: Logger,
         manager: @escaping @Sendable () throws -> Manager,
         cancellation: @escaping @Sendable () -> JobContext.Cancellation?
-    ) async -> Conclusion {
+    ) async -> (conclusion: Conclusion, error: (any Error)?) {
         let runner = JobRunner(
             entries: entries,
             middleware: middleware,
@@ -68,9 +69,16 @@ extension JobRegistry {
         // Of its own in any case: what ends the process, and what reads its signals, runs on the pool.
         let threads = attempt.isOnThread ? JobThreads(count: 1) : nil
         let performed = await withTaskExecutorPreference(threads, operation: { await runner.perform(attempt) })
-        guard let error = performed.error else { return Conclusion(ending: .completed, fields: performed.fields) }
+        guard let error = performed.error else {
+            return (Conclusion(ending: .completed, fields: performed.fields), nil)
+        }
         let settlement = runner.settlement(of: attempt, error)
-        await runner.tell(attempt, of: settlement)
-        return Conclusion(ending: settlement.ending, fields: performed.fields)
+        if Task.isCancelled {
+            // Hooks are not to run in a task that is cancelled. Awaited, so that it outlives nothing.
+            await Task { await runner.tell(attempt, of: settlement) }.value
+        } else {
+            await runner.tell(attempt, of: settlement)
+        }
+        return (Conclusion(ending: settlement.ending, fields: performed.fields), error)
     }
 }

@@ -30,8 +30,10 @@ public struct WorkerOptions: Sendable {
     /// Whether it works on a Redis that may evict keys, and with them jobs.
     public var allowsEviction: Bool
 
+    package static let defaultMaximumResult = 65_536
+
     /// The most bytes that a job's result may have as JSON. Default: 64 KiB.
-    public var maximumResult = 65_536
+    public var maximumResult = WorkerOptions.defaultMaximumResult
 
     /// How many threads run its jobs: those of Swift's pool. With as many abandoned tasks it can't go on.
     package var poolWidth = ProcessInfo.processInfo.activeProcessorCount

@@ -139,7 +139,7 @@ struct IsolatedJob: Sendable {
             // Not a child: a signal cancels it from outside any task. It is awaited below.
             let manager = SharedManager(redis, middleware: jobs.enqueueMiddleware)
             let running = Task {
-                await jobs.run(
+                await jobs.perform(
                     input.job,
                     node: input.node,
                     maximumResult: options.maximumResult,
@@ -150,7 +150,7 @@ struct IsolatedJob: Sendable {
                         let why = FileManager.default.contents(atPath: reason(path)) ?? Data()
                         return JobContext.Cancellation(rawValue: String(decoding: why, as: UTF8.self)) ?? .shutdown
                     }
-                )
+                ).conclusion
             }
             let signals = ProcessSignals()
             signals.onStop { _ in
