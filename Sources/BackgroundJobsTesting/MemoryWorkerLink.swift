@@ -11,6 +11,8 @@ final class MemoryWorkerLink: WorkerLink {
         var watch: Int?
         /// Queues for whose next job the worker waits.
         var armed: Set<String> = []
+        /// Queues of which jobs were set aside while the worker had no room, or a claim under way that came too early.
+        var noted: Set<String> = []
     }
 
     private let store: MemoryStore
@@ -45,7 +47,7 @@ final class MemoryWorkerLink: WorkerLink {
                 }
                 link.tell(of: link.queues.filter { touched.contains("ready:\($0)") }, host)
                 guard touched.contains("placed") || places.contains(where: touched.contains) else { return }
-                for queue in link.queues { _ = host.linkNoted(queue, isSuspect: false, avoids: nil) }
+                link.note(link.queues, host)
             }
         }
         state.withLock { state in
@@ -100,8 +102,24 @@ final class MemoryWorkerLink: WorkerLink {
         for queue in queues where woken.contains(queue) { _ = host.linkWoke(queue) }
     }
 
-    /// It is always told.
-    func listen() {}
+    /// It is told at once of jobs that were set aside, and here again of those for which it had no room then.
+    func listen() {
+        guard state.withLock({ !$0.noted.isEmpty }) else { return }
+        execute { link, host in
+            let queues = host.linkListens()
+            let noted = link.state.withLock { $0.noted.intersection(queues) }
+            link.note(link.queues.filter(noted.contains), host)
+        }
+    }
+
+    private func note(_ queues: [String], _ host: any WorkerLinkHost) {
+        for queue in queues {
+            // Before it is asked: the loop may look between its answer and here.
+            state.withLock { _ = $0.noted.insert(queue) }
+            guard host.linkNoted(queue, isSuspect: false, avoids: nil) != .busy else { continue }
+            state.withLock { _ = $0.noted.remove(queue) }
+        }
+    }
 
     func sweep(_ queues: [String], isKnown: @Sendable (String) -> Bool) async throws(BackgroundError) -> [Reaped] { [] }
 

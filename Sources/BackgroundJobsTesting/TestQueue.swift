@@ -14,16 +14,19 @@ public import Logging
 /// ```
 ///
 /// What is enqueued is recorded, and waits until it is run by ``runDue(limit:)``, ``run(for:limit:)`` or ``drain(limit:)``; or it is
-/// run at once, with the mode ``Mode-swift.enum/inline``. Jobs are run one after the other, by the code that runs them in a worker and through the same
-/// transitions as with Redis. So retries, snoozes, chains, batches, results, middleware, uniqueness and periodic jobs are what they
-/// are there; only the time that they wait is none. The time limit of a job is real time, and so is what a job sleeps.
+/// run at once, with the mode ``Mode-swift.enum/inline``. Jobs are run one after the other, by the code that runs them in a
+/// worker and through the same transitions as with Redis. So retries, snoozes, chains, batches, results, middleware,
+/// uniqueness and periodic jobs are what they are there; only the time that they wait is none. The time limit of a job is
+/// real time, and so is what a job sleeps.
+///
+/// Run the jobs before you await a handle: nobody else does, and one whose job is never run is awaited for ever.
 public final class TestQueue: Sendable {
     /// When jobs are run.
     public enum Mode: Sendable, Hashable {
         /// When the test says so.
         case manual
-        /// Those that are due at once, before the call that enqueues them returns, as children of the task of the caller; so are those that follow from
-        /// them. What is for later waits for the clock, retries too.
+        /// Those that are due at once: before the call that enqueues them returns, as children of the task of the
+        /// caller; so are those that follow from them. What is for later waits for the clock, retries too.
         ///
         /// What a job throws is no error of the call, as it is none with Redis: it is in ``TestQueue/runs``, and thrown by
         /// ``JobHandle/value``.

@@ -120,6 +120,13 @@ struct Sleeper: Job {
     }
 }
 
+/// Runs on a thread of its own.
+struct Blocking: Job {
+    static let execution = JobExecution.thread
+
+    func perform(_ context: JobContext) async throws -> String { context.node }
+}
+
 struct Beat: Job {
     var isLast = false
 
@@ -142,6 +149,7 @@ func registry() -> JobRegistry {
     jobs.register(Report.self)
     jobs.register(Adding.self)
     jobs.register(Sleeper.self)
+    jobs.register(Blocking.self)
     jobs.register(Beat.self)
     return jobs
 }

@@ -149,7 +149,7 @@ struct MemoryWorkerTests {
                     (JobOptions(on: "north"), "north-"), (JobOptions(on: "south"), "south-"),
                     (JobOptions(avoiding: "north"), "south-"),
                 ] {
-                    for _ in 0..<5 {
+                    for _ in 0..<100 {
                         let handle = try await north.manager.enqueue(Where(), options: options)
                         #expect(try await handle.value.hasPrefix(node))
                     }

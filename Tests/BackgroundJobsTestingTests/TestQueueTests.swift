@@ -117,6 +117,28 @@ struct TestQueueTests {
         #expect(told.all.suffix(2) == ["failed 6", "dead"])
     }
 
+    @Test("a handle is awaited while the queue is drained, however far the clock jumps")
+    func awaited() async throws {
+        let queue = queue()
+        let flaky = try await queue.manager.enqueue(
+            Flaky(failures: 3),
+            options: JobOptions(backoff: .fixed(.seconds(30 * 86_400)))
+        )
+        async let value = flaky.value
+        let late = await #expect(throws: BackgroundError.self) { try await flaky.value(within: .milliseconds(1)) }
+        #expect(late?.code == .timedOut)
+        try await queue.drain()
+        #expect(try await value == "attempt 4")
+        #expect(queue.now == Here.start + 90 * 86_400)
+    }
+
+    @Test("runs jobs that have threads of their own, on a node of the name that it was given")
+    func threads() async throws {
+        let queue = TestQueue(registry(), mode: .inline, name: "bench", logger: quiet)
+        let handle = try await queue.manager.enqueue(Blocking(), options: JobOptions(on: "bench"))
+        #expect(try await handle.value.hasPrefix("bench-"))
+    }
+
     @Test("knows snoozes, discards, deaths, unknown classes and bad arguments")
     func outcomes() async throws {
         let queue = queue()
