@@ -74,8 +74,8 @@ struct AwaitingTests {
             for handle in [cleared, dequeued] { try await isAwaited(handle.id, stage) }
             _ = try await stage.manager.dequeue(dequeued.id)
             _ = try await inspector.clear(queue: "clear")
-            #expect(try await first.end == "Dequeued")
-            #expect(try await second.end == "Dequeued")
+            #expect(try await first.end == "Missing")
+            #expect(try await second.end == "Missing")
             #expect(try await cleared.end().end == "Missing")
             await inspector.close()
         }

@@ -62,8 +62,8 @@ struct PlacementTests {
                 let started = try #require(Int(try await shop.records.attempts(of: job)[0]["sta"] ?? ""))
                 waited.append(started - queued)
             }
-            // A worker that is not woken looks every five seconds, so many of them would wait for a second and more.
-            #expect(waited.count { $0 > 1000 } <= 4, "\(waited)")
+            // A worker that is not woken looks every five seconds, so many of them would wait for half of that and more.
+            #expect(waited.count { $0 > 2500 } <= 4, "\(waited)")
             try await shop.nothingIsStuck()
         }
     }
