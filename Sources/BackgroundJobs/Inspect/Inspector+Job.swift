@@ -84,8 +84,7 @@ extension Inspector {
 
         if replies[0].int == 1 { return .running }
         // Its record was deleted or trimmed, and the hash stays for some minutes.
-        if let end = job.end, job.lastAttempt != nil, last == nil { return .ended(how: "\(end), deleted") }
-        if job.end == "Dead" { return .dead }
+        if job.end == "Dead" { return job.lastAttempt != nil && last == nil ? .ended(how: "Dead, deleted") : .dead }
         if let end = job.end { return .ended(how: end) }
         if last?.isCompleted == true { return .completed }
         if job.isBlocked { return .blocked }
