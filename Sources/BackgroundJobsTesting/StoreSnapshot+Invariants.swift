@@ -8,13 +8,14 @@ extension StoreSnapshot {
     /// - I3: an attempt in `processing` has a hash with `sta job wrk que nod`.
     /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
     /// - I8: an ID in a list has a hash.
-    /// - I9: `places` lists the places where something waits, and no others.
+    /// - I9: every key is bounded by what it belongs to (``unboundedKeys()``); `places` lists the places where something waits,
+    ///   and no others. That each attempt is in a set that is trimmed is I4.
     package func invariantViolations() -> [String] {
         let places = placesOfJobs()
         let homes = homesOfAttempts()
         return
             (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)
-            + unlistedPlaces())
+            + unlistedPlaces() + unboundedKeys())
             .sorted()
     }
 

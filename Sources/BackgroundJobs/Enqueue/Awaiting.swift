@@ -15,8 +15,8 @@ package protocol NoteHost: AnyObject, Sendable {
     /// The jobs that are awaited.
     var awaited: [String] { get }
     func heard(_ end: JobEnd)
-    /// Nothing can be heard.
-    func failed(_ error: BackgroundError)
+    /// Nothing can be heard: of this job, or (nil) at all.
+    func failed(_ error: BackgroundError, _ job: String?)
 }
 
 /// The tasks that await the ends of jobs. They share one connection that waits, whatever their number.
@@ -95,8 +95,11 @@ final class Awaiting: NoteHost {
         }
     }
 
-    func failed(_ error: BackgroundError) {
-        for waiter in state.withLock({ $0.waiting.values.flatMap(\.values) }) { waiter.resolve(.failure(error)) }
+    func failed(_ error: BackgroundError, _ job: String?) {
+        let waiters = state.withLock { state in
+            state.waiting.filter { job == nil || $0.key == job }.values.flatMap(\.values)
+        }
+        for waiter in waiters { waiter.resolve(.failure(error)) }
     }
 }
 

@@ -116,7 +116,7 @@ final class RedisNotes: NoteSource {
     private func failed(_ error: RedisError, _ host: any NoteHost) {
         guard error.code != .closed else { return }
         if error.code == .server, !["LOADING", "BUSY", "MASTERDOWN"].contains(error.serverCode) {
-            host.failed(BackgroundError(error))
+            host.failed(BackgroundError(error), nil)
         }
         client.eventLoop.scheduleTask(in: .milliseconds(100)) { self.next(host) }
     }
@@ -162,8 +162,13 @@ private final class Asking: Sendable {
         }
         guard !asked.isEmpty, let call else { return session.eventLoop.makeSucceededVoidFuture() }
         return session.send(call).flatMapThrowing { [self] replies in
-            for case let end? in try RedisStore.ends(try (replies.first ?? .null).orThrow(), of: asked) {
-                host?.heard(end)
+            let ends = try RedisStore.ends(try (replies.first ?? .null).orThrow(), of: asked)
+            for (job, end) in zip(asked, ends) {
+                switch end {
+                case .success(let end?): host?.heard(end)
+                case .success(nil): break
+                case .failure(let error): host?.failed(error, job)
+                }
             }
             return jobs.dropFirst(chunk)
         }.flatMap { self.ask($0, host, session) }

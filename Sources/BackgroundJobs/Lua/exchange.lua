@@ -346,6 +346,10 @@ local function refuse(queue, job, fields, fault, last)
     else
         return nil
     end
+    if attempt then
+        local sound, wrong = sound_ties(fields.nxt, fields.onf, fields.bat)
+        if not sound then notice(queue, 'job ' .. shown(job) .. ': its end is not told to all whom it concerns: ' .. wrong) end
+    end
     if attempt then end_job(job, ending, { attempt = attempt, err = ending, msg = redis.call('HGET', key('attempts', attempt), 'msg') }, 'las', attempt) end
     return attempt ~= nil
 end

@@ -5,7 +5,7 @@ extension RedisStore {
     package func ends(of jobs: [String], for listener: Listener) async throws(BackgroundError) -> [JobEnd?] {
         guard !jobs.isEmpty else { return [] }
         let reply = try await run(scripts.await, arguments: 2 + jobs.count) { Self.append(jobs, listener, to: &$0) }
-        return try Self.ends(reply, of: jobs)
+        return try Self.ends(reply, of: jobs).map { end throws(BackgroundError) in try end.get() }
     }
 
     static func append(_ jobs: [String], _ listener: Listener, to pipeline: inout Pipeline) {
@@ -14,19 +14,20 @@ extension RedisStore {
         for job in jobs { pipeline.append(job) }
     }
 
-    static func ends(_ reply: RESPValue, of jobs: [String]) throws(BackgroundError) -> [JobEnd?] {
+    /// For each job how it ended, nil if it has not, or why nobody can tell.
+    static func ends(
+        _ reply: RESPValue,
+        of jobs: [String]
+    ) throws(BackgroundError) -> [Result<JobEnd?, BackgroundError>] {
         guard let answers = reply.array, answers.count == jobs.count else { throw .unexpected(reply, "await") }
-        var ends: [JobEnd?] = []
-        for answer in answers {
-            guard let text = answer.text, !text.isEmpty else {
-                ends.append(nil)
-                continue
+        return answers.map { answer in
+            guard let text = answer.text, !text.isEmpty else { return .success(nil) }
+            if text.hasPrefix("!") {
+                return .failure(BackgroundError(.damaged, "A job can't be awaited: \(text.dropFirst())"))
             }
-            if text.hasPrefix("!") { throw BackgroundError(.damaged, "A job can't be awaited: \(text.dropFirst())") }
-            guard let end = JobEnd(note: text) else { throw .unexpected(answer, "await") }
-            ends.append(end)
+            guard let end = JobEnd(note: text) else { return .failure(.unexpected(answer, "await")) }
+            return .success(end)
         }
-        return ends
     }
 
     package func note(_ notes: [AttemptNote]) async throws(BackgroundError) -> Int {
