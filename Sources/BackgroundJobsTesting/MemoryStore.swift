@@ -154,8 +154,8 @@ public final class MemoryStore: Store {
         _ members: [String],
         from set: TrimmedSet,
         of queue: String
-    ) async throws(BackgroundError) -> [String] {
-        try await transact { $0.delete(members, from: set, of: queue) }
+    ) async throws(BackgroundError) -> Deletion {
+        try await transact { Deletion(gone: $0.delete(members, from: set, of: queue)) }
     }
 
     package func setPaused(_ isPaused: Bool, _ queues: [String]) async throws(BackgroundError) -> [String] {

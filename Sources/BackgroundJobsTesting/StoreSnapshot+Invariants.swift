@@ -8,7 +8,8 @@ extension StoreSnapshot {
     /// - I3: an attempt in `processing` has a hash with `sta job wrk que nod`.
     /// - I4: an attempt is in exactly one of `processing`, `completed`, `failed`, `ended`.
     /// - I8: an ID in a list has a hash.
-    /// - I9: `places` lists the places where something waits, and no others.
+    /// - I9: every key is bounded by what it belongs to (``unboundedKeys()``); `places` lists the places where something waits,
+    ///   and no others. That each attempt is in a set that is trimmed is I4.
     /// - I10: of a batch `pen` = `tot` − `suc` − `ded` − `oth`, and it has `fin` exactly if it is closed and `pen` is 0.
     /// - I11: what waits for another job, or for a batch, has somebody who will call it or let it go.
     package func invariantViolations() -> [String] {
@@ -16,7 +17,7 @@ extension StoreSnapshot {
         let homes = homesOfAttempts()
         return
             (conservation(places, homes) + attemptsInForce() + attemptHomes(homes) + missingHashes(places)
-            + unlistedPlaces() + miscountedBatches() + forgottenJobs())
+            + unlistedPlaces() + unboundedKeys() + miscountedBatches() + forgottenJobs())
             .sorted()
     }
 

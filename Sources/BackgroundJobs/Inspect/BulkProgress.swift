@@ -9,7 +9,8 @@ public struct BulkProgress: Sendable, Hashable {
     /// How many jobs were queued again, or how many entries were deleted.
     public var done = 0
     /// How many matched and were left as they are. Of those to be retried: the job waits or runs already, has succeeded, is
-    /// gone, or is damaged; of those to be deleted: it was gone, or it is the last attempt of a dead job, which goes with the job.
+    /// gone, or is damaged; of those to be deleted: it was gone, is damaged, or is the last attempt of a dead job, which goes with
+    /// the job.
     public var left = 0
     /// What is damaged, as sentences: the first ten.
     public var problems: [String] = []

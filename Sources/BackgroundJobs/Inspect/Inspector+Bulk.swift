@@ -59,9 +59,10 @@ extension Inspector {
         let set = try Self.deletable(list)
         return try await inSteps(through: list, queue, filter, progress) {
             (found: [Found], result: inout BulkProgress) async throws(BackgroundError) in
-            let gone = try await deleteStep(found.map(\.member), set, queue).count
-            result.done += gone
-            result.left += found.count - gone
+            let step = try await deleteStep(found.map(\.member), set, queue)
+            result.done += step.gone.count
+            result.left += found.count - step.gone.count
+            for (_, problem) in step.problems.sorted(by: { $0.key < $1.key }) { result.add(problem: problem) }
         }
     }
 
@@ -89,7 +90,7 @@ extension Inspector {
         _ members: [String],
         _ set: TrimmedSet,
         _ queue: String
-    ) async throws(BackgroundError) -> [String] {
+    ) async throws(BackgroundError) -> Deletion {
         try await store.patiently(where: \.wasNotDone) { () async throws(BackgroundError) in
             try await store.delete(members, from: set, of: queue)
         }

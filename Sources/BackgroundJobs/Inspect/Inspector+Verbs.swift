@@ -86,12 +86,14 @@ extension Inspector {
         while verdicts.count < ids.count {
             let step = Array(ids.dropFirst(verdicts.count).prefix(Self.step))
             let queues = try await queues(of: step, list, queue)
-            var gone: Set<String> = []
+            var done = Deletion(gone: [])
             for queue in Set(queues.joined()).sorted() {
                 let members = step.indices.filter { queues[$0].contains(queue) }.map { step[$0] }
-                gone.formUnion(try await deleteStep(members, set, queue))
+                let part = try await deleteStep(members, set, queue)
+                done.gone += part.gone
+                done.problems.merge(part.problems) { first, _ in first }
             }
-            verdicts += try await verdictsOnDeleted(step, gone, list, queues)
+            verdicts += try await verdictsOnDeleted(step, done, list, queues)
         }
         return verdicts
     }
@@ -163,7 +165,7 @@ extension Inspector {
 
     private func verdictsOnDeleted(
         _ ids: [String],
-        _ gone: Set<String>,
+        _ done: Deletion,
         _ list: JobList,
         _ queues: [Set<String>]
     ) async throws(BackgroundError) -> [Deleted] {
@@ -171,8 +173,10 @@ extension Inspector {
         for (id, queues) in zip(ids, queues) {
             pipeline.command("ZSCORE", key(of: list, queues.first ?? ""), id)
         }
+        let gone = Set(done.gone)
         return zip(ids, try await read(pipeline)).map { id, score in
-            gone.contains(id) ? .deleted : score.text == nil ? .missing : .kept
+            if let problem = done.problems[id] { return .damaged(problem) }
+            return gone.contains(id) ? .deleted : score.text == nil ? .missing : .kept
         }
     }
 
@@ -184,13 +188,15 @@ extension Inspector {
 }
 
 /// What became of a request to delete an entry of a list.
-public enum Deleted: String, Sendable, Hashable {
+public enum Deleted: Sendable, Hashable {
     /// It is gone.
     case deleted
     /// It has to stay: the last attempt of a dead job goes with the job.
     case kept
     /// It was not there.
     case missing
+    /// It stays as it is, since something that would go with it is damaged; the sentence says what.
+    case damaged(String)
 }
 
 extension BackgroundError {

@@ -2,8 +2,9 @@
 --
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace   2 queue   3 completed | failed | ended | dead   4 … the members
--- Returns those that are gone: the others were not there, or have to stay (a dead job's last attempt goes with the job).
---       An error reply where the set is of a wrong type.
+-- Returns { those that are gone, flat (member, sentence) of those that are damaged }: the others were not there, or have to stay (a dead job's
+--       last attempt goes with the job, and a dead job whose attempts can't be deleted stays whole). An error reply where the
+--       set is of a wrong type.
 --
 -- Twice is harmless: what is gone is not there any more.
 
@@ -14,4 +15,4 @@ for i = 4, #ARGV do
     if redis.call('ZSCORE', set_key, ARGV[i]) then members[#members + 1] = ARGV[i] end
 end
 relieve()
-return remove(members)
+return { remove(members), problems }

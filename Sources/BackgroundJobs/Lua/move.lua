@@ -6,9 +6,9 @@
 -- Returns { IDs taken off the list, IDs that are in the other one now, sentences about those that are damaged }. An error
 --       reply where one of the keys is of a wrong type: nothing was done.
 --
--- Twice is harmless: each call moves what is there then. Those of `handoff` and of a place go to
--- `ready`. The ID of a job that runs or has
--- ended is dropped, as a claim does; a damaged job, and an ID without a hash, go along as they are, for a claim to record.
+-- Twice is harmless: each call moves what is there then. Those of `handoff` and of a place go to `ready`. The ID of a job that
+-- runs or has ended is dropped, as a claim does; a damaged job, and an ID without a hash, go along as they are, for a claim to
+-- record.
 
 local from, to, kind, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local source, target = key(kind, from), key((kind == 'handoff' or kind == 'placed') and 'ready' or kind, to)
@@ -16,6 +16,7 @@ local is_scored = kind == 'scheduled'
 local sound, fault = exists_as(is_scored and 'zset' or 'list', source, target)
 if sound then sound, fault = exists_as('set', prefix .. 'queues') end
 if sound and kind == 'placed' then sound, fault = exists_as('set', prefix .. 'places') end
+if sound then sound, fault = sound_queue(kind == 'placed' and string.match(from, '^[^:]*') or from) end
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
 
 local ids = redis.call(is_scored and 'ZRANGE' or 'LRANGE', source, 0, limit - 1)
@@ -33,7 +34,8 @@ for _, id in ipairs(ids) do
     end
     if goes and not seen[id] then
         seen[id], moved = true, moved + 1
-        if state == 'waiting' then
+        -- Its own hash is sound, whatever its end would touch.
+        if state == 'waiting' or type(state) == 'table' and fields then
             redis.call('HSET', key('jobs', id), 'que', to)
             if kind == 'placed' then redis.call('HDEL', key('jobs', id), 'pla', 'plt') end
         end

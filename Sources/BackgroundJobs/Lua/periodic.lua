@@ -17,6 +17,9 @@ local kept = {
     pla = true, plt = true,
 }
 
+-- More could not be passed on to HSET at once, and nobody declares as many.
+local most_values = 2000
+
 -- A score in whole ms, as text; nil for +inf.
 local function whole(score)
     local value = tonumber(score) or 0
@@ -28,6 +31,7 @@ end
 local function read_periodic(name)
     local flat, fault = look('HGETALL', key('cron', name))
     if not flat then return nil, key('cron', name) .. ': ' .. fault end
+    if #flat > most_values then return nil, key('cron', name) .. string.format(' has %d fields', #flat / 2) end
     local fields = {}
     for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
     return fields, #flat > 0

@@ -45,7 +45,9 @@ local function clear(queue, attempt)
     if sound then sound, fault = exists_as('list', key('ready', queue)) end
     if not sound then return verdict(fault) end
     local job = record and present(record[3])
-    local fields = job and look('HMGET', key('jobs', job), 'las', 'end', 'cnl')
+    local fields = job and look('HMGET', key('jobs', job), 'las', 'end', 'cnl', 'nxt', 'onf', 'bat')
+    if fields and fields[1] == attempt then sound, fault = sound_ties(fields[4], fields[5], fields[6]) end
+    if not sound then return verdict(fault, job) end
     redis.call('SREM', key('processing', queue), attempt)
     if record then
         redis.call('HSET', key('attempts', attempt), 'que', queue, 'err', 'Bad Attempt', 'msg', 'the hash lacked wrk, nod, job or que')

@@ -6,7 +6,7 @@
 
 local set = ARGV[3]
 local set_key = key(set, ARGV[2])
-local going, hashes, jobs = {}, {}, {}
+local going, hashes, jobs, problems = {}, {}, {}, {}
 
 local function look_at_attempt(attempt)
     local record = look('HGET', key('attempts', attempt), 'job')
@@ -28,26 +28,50 @@ end
 -- A dead job's attempts stand in `failed` and `ended` of the queues they ran on. The step ends at 5000 of them; those
 -- left over go by the retention of the sets they stand in.
 local steps = 0
+-- The attempts of the job, the last one first, each with its queue; nil and a sentence where one can't be read, or taken out
+-- of where it stands.
+local function chain_of(job, attempt)
+    local chain = {}
+    while attempt and steps < 5000 do
+        local record, fault = look('HMGET', key('attempts', attempt), 'prv', 'que', 'job')
+        if not record then return nil, key('attempts', attempt) .. ': ' .. fault end
+        -- The chain ends where something else stands in the field: nobody else's attempts are deleted.
+        if record[3] ~= job then break end
+        local sound, wrong = true, nil
+        if record[2] then sound, wrong = exists_as('zset', key('failed', record[2]), key('ended', record[2])) end
+        if not sound then return nil, wrong end
+        chain[#chain + 1] = { attempt, record[2] }
+        attempt, steps = present(record[1]), steps + 1
+    end
+    return chain
+end
+
+-- A dead job that can't be deleted whole stays whole.
+local function keep(job, fault)
+    problems[#problems + 1] = job
+    problems[#problems + 1] = 'job ' .. shown(job) .. ' stays as it is: ' .. fault
+end
+
 local function look_at_dead(job)
+    local fields, fault = look('HMGET', key('jobs', job), 'las', 'end', 'nxt', 'onf')
+    if not fields or fields[2] ~= 'Dead' then
+        if not fields then return keep(job, key('jobs', job) .. ': ' .. fault) end
+        going[#going + 1] = job
+        return
+    end
+    local chain
+    chain, fault = chain_of(job, present(fields[1]))
+    if not chain then return keep(job, fault) end
     going[#going + 1] = job
-    local fields = look('HMGET', key('jobs', job), 'las', 'end', 'nxt', 'onf')
-    if not fields or fields[2] ~= 'Dead' then return end
     jobs[#jobs + 1] = { job, 'Dead' }
     -- Nobody can retry it any more: what waited for it waits no longer.
     forgo(fields[3], 'the job before it is dead')
     drop_waiting(fields[4])
-    local attempt = present(fields[1])
-    while attempt and steps < 5000 do
-        local record = look('HMGET', key('attempts', attempt), 'prv', 'que', 'job')
-        -- The chain ends where something else stands in the field: nobody else's attempts are deleted.
-        if not record or record[3] ~= job then return end
-        if record[2] then
-            for _, ending in ipairs({ 'failed', 'ended' }) do
-                if exists_as('zset', key(ending, record[2])) then redis.call('ZREM', key(ending, record[2]), attempt) end
-            end
+    for _, link in ipairs(chain) do
+        if link[2] then
+            for _, ending in ipairs({ 'failed', 'ended' }) do redis.call('ZREM', key(ending, link[2]), link[1]) end
         end
-        redis.call('DEL', key('attempts', attempt))
-        attempt, steps = present(record[1]), steps + 1
+        redis.call('DEL', key('attempts', link[1]))
     end
 end
 

@@ -21,6 +21,8 @@ local function retry(job)
     local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))
     if sound then sound, fault = exists_as('zset', key('dead', queue), key('scheduled', queue), key('dead', fields.last_queue or queue)) end
     if sound then sound, fault = exists_as('set', prefix .. 'queues') end
+    if sound and mends then sound, fault = sound_place(queue, fields.place) end
+    if sound and mends then sound, fault = sound_ties(nil, nil, fields.batch) end
     if not sound then return fault end
     if not mends and redis.call('ZREM', key('scheduled', queue), job) == 0 then return 'waiting' end
     if mends then

@@ -25,7 +25,7 @@ if not fields then return redis.error_reply('WRONGTYPE ' .. is_there) end
 if not is_there then return 'missing' end
 
 if action == 'run' then
-    if redis.call('HGET', key('jobs', ARGV[4]), 'que') then return 'done' end
+    if look('HGET', key('jobs', ARGV[4]), 'que') then return 'done' end
     sound, fault = may_enqueue(name, fields, ARGV[4])
     if not sound then return redis.error_reply('ERR ' .. fault) end
     enqueue_for(name, fields, ARGV[4])

@@ -38,14 +38,22 @@ extension RedisStore {
         _ members: [String],
         from set: TrimmedSet,
         of queue: String
-    ) async throws(BackgroundError) -> [String] {
-        guard !members.isEmpty else { return [] }
+    ) async throws(BackgroundError) -> Deletion {
+        guard !members.isEmpty else { return Deletion(gone: []) }
         let reply = try await run(scripts.delete, arguments: 2 + members.count) { pipeline in
             pipeline.append(queue)
             pipeline.append(set.rawValue)
             for member in members { pipeline.append(member) }
         }
-        return (reply.array ?? []).compactMap(\.text)
+        guard let parts = reply.array, parts.count == 2, let gone = parts[0].array, let problems = parts[1].array else {
+            throw .unexpected(reply, "delete")
+        }
+        let texts = problems.map { $0.text ?? "" }
+        let pairs = stride(from: 0, to: texts.count - 1, by: 2).map { (texts[$0], texts[$0 + 1]) }
+        return Deletion(
+            gone: gone.compactMap(\.text),
+            problems: Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+        )
     }
 
     /// Enqueues a job that needs a uniqueness lock; returns the ID of the job that holds it, if that is another.

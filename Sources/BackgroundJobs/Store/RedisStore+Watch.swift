@@ -70,10 +70,15 @@ extension RedisStore {
             pipeline.append(limit)
             pipeline.append(rank)
         }
-        guard let parts = reply.array, parts.count == 3, let removed = parts[0].int, let kept = parts[1].int else {
-            throw .unexpected(reply, "trim")
-        }
-        return Trimmed(removed: Int(removed), kept: Int(kept), hasMore: parts[2].int == 1)
+        guard let parts = reply.array, parts.count == 4, let removed = parts[0].int, let kept = parts[1].int,
+            let problems = parts[3].array
+        else { throw .unexpected(reply, "trim") }
+        return Trimmed(
+            removed: Int(removed),
+            kept: Int(kept),
+            hasMore: parts[2].int == 1,
+            problems: problems.indices.filter { !$0.isMultiple(of: 2) }.compactMap { problems[$0].text }
+        )
     }
 }
 

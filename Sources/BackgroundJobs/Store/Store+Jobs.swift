@@ -119,3 +119,16 @@ public enum Retried: Sendable, Hashable {
     /// What Redis holds of it is not what the protocol says: a sentence about it. Nothing was changed.
     case damaged(String)
 }
+
+/// What became of members of a trimmed set that were to be deleted.
+package struct Deletion: Sendable, Equatable {
+    /// Those that were there and are gone.
+    package var gone: [String]
+    /// Those that stay since something of them is damaged: member to sentence.
+    package var problems: [String: String]
+
+    package init(gone: [String], problems: [String: String] = [:]) {
+        self.gone = gone
+        self.problems = problems
+    }
+}

@@ -85,10 +85,13 @@ package struct Trimmed: Sendable, Equatable {
     /// Those looked at that must stay; the next step starts behind them.
     package var kept: Int
     package var hasMore: Bool
+    /// Why some of those that stay are damaged.
+    package var problems: [String]
 
-    package init(removed: Int, kept: Int, hasMore: Bool) {
+    package init(removed: Int, kept: Int, hasMore: Bool, problems: [String] = []) {
         self.removed = removed
         self.kept = kept
         self.hasMore = hasMore
+        self.problems = problems
     }
 }

@@ -23,8 +23,8 @@ package protocol Store: Sendable {
     /// - Parameter onlyDead: of those that have ended, the dead ones alone: not what was cancelled, discarded or expired.
     func retry(_ jobs: [String], onlyDead: Bool) async throws(BackgroundError) -> [Retried]
 
-    /// delete: removes members of a trimmed set, with what trimming them takes along; returns those that were there.
-    func delete(_ members: [String], from set: TrimmedSet, of queue: String) async throws(BackgroundError) -> [String]
+    /// delete: removes members of a trimmed set, with what trimming them takes along.
+    func delete(_ members: [String], from set: TrimmedSet, of queue: String) async throws(BackgroundError) -> Deletion
 
     /// pause, resume: nothing is claimed from these queues any more, or again; returns those that were not so before.
     func setPaused(_ isPaused: Bool, _ queues: [String]) async throws(BackgroundError) -> [String]

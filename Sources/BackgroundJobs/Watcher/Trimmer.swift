@@ -48,6 +48,11 @@ struct Trimmer: Sendable {
         while !Task.isCancelled {
             let trimmed = try await watch.store.trim(set, of: queue, keep: keep, limit: Self.step, from: rank)
             removed += trimmed.removed
+            for problem in trimmed.problems {
+                watch.notices.log(queue, problem) {
+                    watch.logger.error("Could not trim: \($0)", metadata: [LogKey.queue: "\(queue)"])
+                }
+            }
             rank = place.looked(from: rank, trimmed)
             guard trimmed.hasMore else { break }
         }

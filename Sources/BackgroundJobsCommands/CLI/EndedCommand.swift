@@ -185,7 +185,7 @@ struct EndedDeleteCommand<Ended: EndedList>: AsyncParsableCommand {
             discussion: """
                 \(Ended.deleting) --all goes through the queue's in bounded steps, the oldest first.
 
-                With IDs it prints a line for each: the ID and deleted, kept (it has to stay) or missing (it was not there). \
+                With IDs it prints a line for each: the ID and deleted, kept (it has to stay), missing (it was not there) or damaged (it stays whole; a message says why). \
                 For the last two the exit code is 1. With -q they are looked for in that queue, without in the one that \
                 their records name.
 

@@ -21,15 +21,13 @@ struct Steering {
         return verdicts.allSatisfy { [.queued, .waiting, .running].contains($0) }
     }
 
-    /// - Returns: whether all that was named by ID could be done.
+    /// - Returns: whether all that was named by ID could be done, and nothing was damaged.
     func delete() async throws -> Bool {
-        guard !selection.all else {
-            try await deleteAll()
-            return true
-        }
+        guard !selection.all else { return try await deleteAll() }
         let verdicts = try await inspector.delete(selection.ids, from: list, queue: selection.queue)
         for (id, verdict) in zip(selection.ids, verdicts) {
-            try StandardStream.output.write("\(id) \(verdict.rawValue)\n")
+            try StandardStream.output.write("\(id) \(Self.word(verdict))\n")
+            if case .damaged(let sentence) = verdict { note(sentence) }
             if verdict == .missing { try await tellOtherKind(id, "delete") }
         }
         return verdicts.allSatisfy { $0 == .deleted }
@@ -55,13 +53,15 @@ struct Steering {
         return result.problems.isEmpty
     }
 
-    private func deleteAll() async throws {
+    private func deleteAll() async throws -> Bool {
         let result = try await inSteps("deleted", list == .dead ? "jobs" : "attempts") { queue, filter, progress in
             try await inspector.deleteAll(in: list, queue: queue, matching: filter, progress: progress)
         }
         if result.left > 0, list != .dead {
             note("\(result.left) stay: the last attempts of dead jobs go with these (bg-cli dead delete).")
         }
+        for problem in result.problems { note(problem) }
+        return result.problems.isEmpty
     }
 
     private func inSteps(
@@ -71,6 +71,15 @@ struct Steering {
     ) async throws -> BulkProgress {
         try await ProgressReport.inSteps(unit: unit, outcome: outcome) { progress in
             try await run(selection.queue ?? "", selection.filter.filter, progress)
+        }
+    }
+
+    private static func word(_ verdict: Deleted) -> String {
+        switch verdict {
+        case .deleted: "deleted"
+        case .kept: "kept"
+        case .missing: "missing"
+        case .damaged: "damaged"
         }
     }
 

@@ -124,12 +124,12 @@ struct SteeringConformance {
             for job in jobs[..<2] { try await store.finish(job, .dead(error: "E", message: "")) }
             try await store.finish(jobs[2], .discarded(error: "E", message: ""))
             let failed = jobs.map(\.attempt)
-            #expect(try await store.store.delete(failed + ["nobody"], from: .failed, of: "q") == [failed[2]])
+            #expect(try await store.store.delete(failed + ["nobody"], from: .failed, of: "q").gone == [failed[2]])
             #expect(try await store.timeToLive(ofJob: "c") != nil)
-            #expect(try await store.store.delete(["a", "nobody"], from: .dead, of: "q") == ["a"])
+            #expect(try await store.store.delete(["a", "nobody"], from: .dead, of: "q").gone == ["a"])
             #expect(try await store.attempt(failed[0]) == nil)
             #expect(try await store.ranked("failed:q") == [failed[1]])
-            #expect(try await store.store.delete(["a"], from: .dead, of: "q") == [])
+            #expect(try await store.store.delete(["a"], from: .dead, of: "q").gone == [])
             #expect(try await store.store.retry(["a"], onlyDead: true) == [.missing])
             #expect(try await store.ranked("dead:q") == ["b"])
         }

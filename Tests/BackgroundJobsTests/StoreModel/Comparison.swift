@@ -10,17 +10,19 @@ struct Comparison {
     let redis: RedisStore
     var random: Random
     var now: Int64 = 1_700_000_000_000
-    private var differences: [String] = []
+    var differences: [String] = []
+    /// What is known of the past, for the invariants that no snapshot can show.
+    var history = History()
 
     var jobs: [String] = []
-    private var running: [Claimed] = []
-    private var past: [Finish] = []
+    var running: [Claimed] = []
+    var past: [Finish] = []
     /// Offered in calls whose replies were thrown away.
     private var unsure: [Offer] = []
     private var batches: [String] = []
     private var names = 0
 
-    private struct Claimed {
+    struct Claimed {
         var job: ClaimedJob
         var voucher: Voucher
         var adoptions = 0
@@ -32,7 +34,7 @@ struct Comparison {
     }
 
     static let queues = ["q", "r"]
-    private static let vouchers = (1...3).map { Voucher(node: "node-\($0)", client: Int64($0)) }
+    static let vouchers = (1...3).map { Voucher(node: "node-\($0)", client: Int64($0)) }
     private static let defaults = ClaimDefaults(
         delivery: .atLeastOnce,
         classes: [
@@ -50,7 +52,7 @@ struct Comparison {
     /// Makes a random step on both stores; returns what it was.
     mutating func step() async throws -> String {
         try await setClocks()
-        switch random.upTo(112) {
+        switch random.upTo(114) {
         case 0..<12: return try await enqueue()
         case 12..<14: return try await enqueueChain()
         case 14..<16: return try await changeBatch()
@@ -72,6 +74,7 @@ struct Comparison {
         case 95: return try await empty()
         case 96..<98: return try await trim()
         case 98..<100: return try await delete()
+        case 112...: return try await finishStale()
         default: return try await periodic()
         }
     }
@@ -80,8 +83,10 @@ struct Comparison {
     mutating func faults() async throws -> [String] {
         defer { differences = [] }
         let model = memory.snapshot
+        defer { history.proceed(to: model) }
         let (real, wrong) = try await RedisSnapshot(redis).read()
-        return differences + wrong + model.invariantViolations() + Self.differences(model, real)
+        return differences + wrong + model.invariantViolations() + history.changedEnds(model)
+            + Self.differences(model, real)
     }
 
     private static func differences(_ model: StoreSnapshot, _ real: StoreSnapshot) -> [String] {
@@ -262,6 +267,9 @@ struct Comparison {
         model.spent.sort()
         real.spent.sort()
         check("exchange", model, real)
+        for (index, finish) in finishes.enumerated() where answer.exceptions[index] == nil {
+            if case .crashed = finish.ending { noteCrash(of: finish.attempt) }
+        }
         return answer
     }
 
@@ -369,7 +377,9 @@ struct Comparison {
                 adoptions: claimed.adoptions == 0 ? "" : "\(claimed.adoptions)"
             )
         )
-        check("reap", try await memory.reap([condemned]), try await redis.reap([condemned]))
+        let model = try await memory.reap([condemned])
+        check("reap", model, try await redis.reap([condemned]))
+        if model.contains(where: { [.ready, .suspects].contains($0.outcome) }) { noteCrash(of: claimed.job.attempt) }
         return "reap \(claimed.job.attempt) of \(claimed.job.id)"
     }
 
@@ -405,11 +415,9 @@ struct Comparison {
         guard !jobs.isEmpty else { return "nothing to retry" }
         let some = [random.pick(jobs), random.pick(jobs), "nobody"]
         let onlyDead = random.upTo(2) == 0
-        check(
-            "retry",
-            try await memory.retry(some, onlyDead: onlyDead),
-            try await redis.retry(some, onlyDead: onlyDead)
-        )
+        let model = try await memory.retry(some, onlyDead: onlyDead)
+        check("retry", model, try await redis.retry(some, onlyDead: onlyDead))
+        for (job, verdict) in zip(some, model) where verdict == .queued { history.reopen(job) }
         return "retry \(some)"
     }
 
