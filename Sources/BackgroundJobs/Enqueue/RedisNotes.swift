@@ -118,7 +118,7 @@ final class RedisNotes: NoteSource {
     private func failed(_ error: RedisError, _ host: any NoteHost) {
         guard error.code != .closed else { return }
         if error.code == .server, !["LOADING", "BUSY", "MASTERDOWN"].contains(error.serverCode) {
-            host.failed(BackgroundError(error), nil)
+            host.failed(BackgroundError(error))
         }
         client.eventLoop.scheduleTask(in: .milliseconds(100)) { self.next(host) }
     }
