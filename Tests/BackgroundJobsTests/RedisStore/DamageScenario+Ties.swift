@@ -70,7 +70,7 @@ extension DamageScenario {
             return try await each { queue in
                 let lock = NewJob.Lock(digest: "\(queue)-digest", duration: 60_000, duplicate: .replace)
                 let holders = try await redis.enqueue([Self.job("new", queue, lock: lock)])
-                return holders["\(queue)-new"] != "\(queue)-locked"
+                return holders["\(queue)-new"]?.id != "\(queue)-locked"
             }
         case .cancelWaiting:
             return try await each { try await redis.cancel("\($0)-wait", recordedAs: "\($0)-record") != .cancelled }
