@@ -3,11 +3,11 @@ extension StoreSnapshot {
     ///
     /// - A lock, who awaits a job, and lists of notes expire, and so do the counters of a minute.
     /// - A job that has ended expires, or goes with its last attempt, its place in `dead`, or its ID in a list.
-    /// - A job that waits for another one, or for a batch, is named by what it waits for, which has not gone.
+    /// - Of a job that waits for another one, or for a batch, see I11.
     /// - A batch expires when it is complete; until then it is open, or one of its members has not ended.
     /// - A periodic job has a place in `crons`, and each place a periodic job.
     func unboundedKeys() -> [String] {
-        lastingNotes() + lastingJobs() + waitingForNobody() + stuckBatches() + strayPeriodics()
+        lastingNotes() + lastingJobs() + stuckBatches() + strayPeriodics()
     }
 
     private func lastingNotes() -> [String] {
@@ -24,16 +24,6 @@ extension StoreSnapshot {
             if let last = job.present("las"), attempts[last]?["job"] == id { return nil }
             if end == "Dequeued", listed.contains(id) { return nil }
             return "I9: job \(id) ended as \(end), and nothing takes it along"
-        }
-    }
-
-    private func waitingForNobody() -> [String] {
-        var named: Set<String> = []
-        for job in jobs.values { named.formUnion(["nxt", "onf"].compactMap { job.present($0) }) }
-        for batch in batches.values { named.formUnion(["cmp", "scs", "dth"].compactMap { batch.present($0) }) }
-        return jobs.compactMap { id, job in
-            let isBounded = job["blk"] != "1" || expiring.contains("jobs:\(id)") || named.contains(id)
-            return isBounded ? nil : "I9: job \(id) waits for nobody"
         }
     }
 

@@ -12,7 +12,11 @@ local function can_release(job)
     if not present(job) then return true end
     local fields, fault = look('HMGET', key('jobs', job), 'blk', 'que')
     if not fields then return nil, key('jobs', job) .. ': ' .. fault end
-    if fields[1] ~= '1' or not present(fields[2]) then return true end
+    if fields[1] ~= '1' then return true end
+    -- Pushed to what is no queue, nobody would ever see it again.
+    if not fields[2] or #fields[2] > 128 or not string.find(fields[2], '^[%w_.@-]+$') then
+        return nil, key('jobs', job) .. ': que is no name of a queue'
+    end
     local sound, wrong = exists_as('list', key('ready', fields[2]))
     if sound then sound, wrong = exists_as('zset', key('scheduled', fields[2])) end
     if sound then sound, wrong = exists_as('set', prefix .. 'queues') end

@@ -131,7 +131,8 @@ extension DamageScenario {
             switch verb {
             case .together:
                 try await redis.enqueueTogether([
-                    Self.job("one", queue), Self.job("two", queue, [("aft", "\(queue)-one")], isWaiting: true),
+                    Self.job("one", queue, [("nxt", "\(queue)-two")]),
+                    Self.job("two", queue, [("aft", "\(queue)-one")], isWaiting: true),
                 ])
                 return false
             case .open:

@@ -31,11 +31,11 @@ struct GarbageFieldsTests {
 
     /// Each hash gets another of these; in a full run each of them in turn. Promote and recover read no hash.
     static let verbs = DamageScenario.Verb.allCases.filter { $0 != .promote && $0 != .recover }
-    /// Each field with each verb in a full run, else with a third of them.
+    /// Each field with each verb in a full run, else with a fourth of them.
     private static func pairs(_ fields: [String], _ verbs: [DamageScenario.Verb]) -> [(String, DamageScenario.Verb)] {
         fields.enumerated().flatMap { number, field in
             verbs.enumerated().compactMap { index, verb in
-                DamageScenario.isFull || (number + index).isMultiple(of: 3) ? (field, verb) : nil
+                DamageScenario.isFull || (number + index).isMultiple(of: 4) ? (field, verb) : nil
             }
         }
     }

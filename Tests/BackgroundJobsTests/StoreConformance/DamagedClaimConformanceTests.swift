@@ -51,7 +51,7 @@ struct DamagedClaimConformance {
         ["Dead", "Cancelled", "Discarded", "Completed"]
     )
     func ended(_ kind: StoreKind, _ end: String) async throws {
-        try await StoreUnderTest.with(kind, damaged: ["I1"]) { store in
+        try await StoreUnderTest.with(kind, damaged: ["I1", "I9"]) { store in
             try await store.enqueue("over", "good")
             try await store.edit { $0.jobs["over"]?["end"] = end }
             let claimed = try await store.claim(2)
@@ -94,7 +94,7 @@ struct DamagedClaimConformance {
 
     @Test("what was dropped from the head of a list does not hide what is behind it", arguments: StoreKind.allCases)
     func behindDropped(_ kind: StoreKind) async throws {
-        try await StoreUnderTest.with(kind, damaged: ["I1"]) { store in
+        try await StoreUnderTest.with(kind, damaged: ["I1", "I9"]) { store in
             try await store.enqueue("over", "good")
             try await store.edit { $0.jobs["over"]?["end"] = "Discarded" }
             let first = try await store.claim(1)

@@ -85,8 +85,13 @@ struct Comparison {
         let model = memory.snapshot
         defer { history.proceed(to: model) }
         let (real, wrong) = try await RedisSnapshot(redis).read()
-        return differences + wrong + model.invariantViolations() + history.changedEnds(model)
+        return differences + wrong + Self.violations(model, history)
+            + (model == real ? [] : Self.violations(real, history))
             + Self.differences(model, real)
+    }
+
+    private static func violations(_ snapshot: StoreSnapshot, _ history: History) -> [String] {
+        snapshot.invariantViolations() + history.changedEnds(snapshot)
     }
 
     private static func differences(_ model: StoreSnapshot, _ real: StoreSnapshot) -> [String] {
