@@ -422,7 +422,15 @@ struct Comparison {
         let onlyDead = random.upTo(2) == 0
         let model = try await memory.retry(some, onlyDead: onlyDead)
         check("retry", model, try await redis.retry(some, onlyDead: onlyDead))
-        for (job, verdict) in zip(some, model) where verdict == .queued { history.reopen(job) }
+        for (job, verdict) in zip(some, model) where verdict == .queued {
+            history.reopen(job)
+            // The steps behind it wait for it again, and so does what is called if it fails.
+            var (step, steps) = (memory.snapshot.jobs[job], memory.snapshot.jobs)
+            while let record = step {
+                for other in [record.present("nxt"), record.present("onf")].compactMap(\.self) { history.reopen(other) }
+                step = record.present("nxt").flatMap { steps.removeValue(forKey: $0) }
+            }
+        }
         return "retry \(some)"
     }
 
