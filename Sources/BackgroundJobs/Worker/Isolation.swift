@@ -4,7 +4,8 @@ package import Logging
 ///
 /// It throws ``ProcessDied`` where the process ended without saying so, which counts as a crash of the job's worker.
 package typealias Isolation =
-    @Sendable (ClaimedJob, _ cancellation: @escaping @Sendable () -> JobContext.Cancellation?) async throws -> Conclusion
+    @Sendable (ClaimedJob, _ cancellation: @escaping @Sendable () -> JobContext.Cancellation?) async throws ->
+    Conclusion
 
 /// What became of an attempt in another process.
 package struct Conclusion: Sendable, Codable {
