@@ -58,16 +58,19 @@ struct IsolatedJob: Sendable {
         let input = try JSONEncoder().encode(Input(job: job, node: node))
         let outcome: GuardedProcess.Outcome
         do {
+            // A task of its own, so that the reason is there before the signal; it is awaited here.
+            let work = Task { try await inProcess(path, input) }
             outcome = try await withTaskCancellationHandler {
-                try await inProcess(path, input)
+                try await work.value
             } onCancel: {
-                // For the child to read; one that finds nothing takes it for a shutdown.
+                // A child that finds nothing takes it for a shutdown.
                 let why = Data((cancellation() ?? .shutdown).rawValue.utf8)
                 _ = FileManager.default.createFile(
                     atPath: Self.reason(path),
                     contents: why,
                     attributes: [.posixPermissions: 0o600]
                 )
+                work.cancel()
             }
         } catch let stopped as ProgramStopped {
             FileHandle.standardError.write(Data(stopped.failureMessage.utf8))
