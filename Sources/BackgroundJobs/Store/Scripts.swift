@@ -29,7 +29,8 @@ package struct Scripts: Sendable {
         Self.prelude,
         Self.endings,
         PackageResources.handing_lua,
-        PackageResources.exchange_lua
+        PackageResources.exchange_lua,
+        PackageResources.claiming_lua
     )
     package var adopt = Script(
         "adopt",

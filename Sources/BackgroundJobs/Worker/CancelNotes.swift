@@ -32,7 +32,12 @@ final class CancelNotes: Sendable {
         self.wait = wait
         let look = CancelLook(keys: keys, blockTime: blockTime, host: host)
         self.look = look
-        client = RedisClient(configuration, eventLoop: eventLoop, logger: logger, prepare: { look.prepare($0) })
+        client = RedisClient(
+            configuration,
+            eventLoop: eventLoop,
+            logger: logger.ofSideConnection,
+            prepare: { look.prepare($0) }
+        )
     }
 
     func start() { next() }

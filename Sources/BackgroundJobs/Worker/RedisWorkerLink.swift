@@ -88,7 +88,7 @@ package final class RedisWorkerLink: WorkerLink {
         var waiters: [String: RedisClient] = [:]
         if queues.count <= WorkerMachine.mostWaits {
             for queue in queues {
-                waiters[queue] = RedisClient(waiting, eventLoop: eventLoop, logger: logger)
+                waiters[queue] = RedisClient(waiting, eventLoop: eventLoop, logger: logger.ofSideConnection)
             }
         }
         self.waiters = waiters

@@ -43,7 +43,7 @@ final class WakeNotes: Sendable {
         self.blockTime = blockTime
         self.host = host
         self.logger = logger
-        client = RedisClient(configuration, eventLoop: eventLoop, logger: logger)
+        client = RedisClient(configuration, eventLoop: eventLoop, logger: logger.ofSideConnection)
     }
 
     func close() async {

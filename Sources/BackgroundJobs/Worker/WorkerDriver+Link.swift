@@ -75,7 +75,11 @@ extension WorkerDriver: WorkerLinkHost {
 
     func linkWaitRefused(_ queue: String, because error: BackgroundError) {
         machine.withLock { $0.waitRefused(queue, now: .now) }
-        notices.log("wait", error.message) { logger.notice("Can't wait for jobs, asking for them instead: \($0)") }
+        // Of a connection that broke the connection tells itself.
+        let level: Logger.Level = error.isOfConnection ? .debug : .notice
+        notices.log("wait", error.message) {
+            logger.log(level: level, "Can't wait for jobs, asking for them instead: \($0)")
+        }
         wakeup.signal()
     }
 

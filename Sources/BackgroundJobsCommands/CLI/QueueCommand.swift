@@ -79,8 +79,24 @@ struct QueueNames: ParsableArguments {
         for queue in queues { try Selection.check(queue: queue) }
     }
 
+    /// Pauses or resumes them, and prints what became of each.
+    func change(
+        _ connection: ConnectionOptions,
+        _ word: String,
+        _ verb: (Inspector, [String]) async throws -> [String]
+    ) async throws {
+        try await connection.withInspector { inspector in
+            let known = try await inspector.queues()
+            let changed = try await verb(inspector, queues)
+            for queue in queues {
+                try StandardStream.output.write("\(queue) \(changed.contains(queue) ? word : "unchanged")\n")
+            }
+            tellUnknown(inspector, before: known)
+        }
+    }
+
     /// Says which of the queues nobody has used yet: their names may be misspelt.
-    func tellUnknown(_ inspector: Inspector, before known: [String]) {
+    private func tellUnknown(_ inspector: Inspector, before known: [String]) {
         for queue in queues where !known.contains(queue) {
             note("No queue \(queue) is known here. If the name is right, it counts once there is one.")
         }
@@ -109,14 +125,7 @@ struct QueuePauseCommand: AsyncParsableCommand {
     var connection: ConnectionOptions
 
     func run() async throws {
-        try await connection.withInspector { inspector in
-            let known = try await inspector.queues()
-            let changed = try await inspector.pause(names.queues)
-            for queue in names.queues {
-                try StandardStream.output.write("\(queue) \(changed.contains(queue) ? "paused" : "unchanged")\n")
-            }
-            names.tellUnknown(inspector, before: known)
-        }
+        try await names.change(connection, "paused") { try await $0.pause($1) }
     }
 }
 
@@ -141,13 +150,6 @@ struct QueueResumeCommand: AsyncParsableCommand {
     var connection: ConnectionOptions
 
     func run() async throws {
-        try await connection.withInspector { inspector in
-            let known = try await inspector.queues()
-            let changed = try await inspector.resume(names.queues)
-            for queue in names.queues {
-                try StandardStream.output.write("\(queue) \(changed.contains(queue) ? "resumed" : "unchanged")\n")
-            }
-            names.tellUnknown(inspector, before: known)
-        }
+        try await names.change(connection, "resumed") { try await $0.resume($1) }
     }
 }

@@ -685,14 +685,6 @@ private struct System: Sendable {
     }
 
     func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while try await !condition() {
-            guard ContinuousClock.now < deadline else {
-                throw TimedOut(description: what)
-            }
-            try await Task.sleep(for: .milliseconds(10))
-        }
+        try await TestSupport.eventually(what, condition)
     }
-
-    private struct TimedOut: Error, CustomStringConvertible { var description: String }
 }
