@@ -8,7 +8,7 @@ import Testing
 
 /// The Redis users of docs/operations.md: with no more rights than these everything works, and with one less a program says
 /// at the start which.
-@Suite("The Redis users of docs/operations.md", .timeLimit(.minutes(2)))
+@Suite("The Redis users of docs/operations.md", .timeLimit(.minutes(20)))
 struct LeastRightsTests {
     // MARK: Enough
 

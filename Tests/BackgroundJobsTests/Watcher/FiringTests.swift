@@ -6,7 +6,7 @@ import Testing
 @testable import BackgroundJobs
 
 /// Watchers that fire periodic jobs on a real Redis.
-@Suite("Firing", .timeLimit(.minutes(5)))
+@Suite("Firing", .timeLimit(.minutes(20)))
 struct FiringTests {
     private static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 

@@ -7,7 +7,7 @@ import Testing
 @testable import BackgroundJobs
 
 /// A watcher on a real Redis.
-@Suite("Watching", .timeLimit(.minutes(5)))
+@Suite("Watching", .timeLimit(.minutes(20)))
 struct WatchingTests {
     private static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 

@@ -24,7 +24,7 @@ private final class Door: Sendable {
     }
 }
 
-@Suite("Jobs that block", .timeLimit(.minutes(2)))
+@Suite("Jobs that block", .timeLimit(.minutes(20)))
 struct JobThreadsTests {
     private func withWorker(
         threads: Int,

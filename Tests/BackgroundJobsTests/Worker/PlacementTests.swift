@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Workers of several names on a real Redis.
-@Suite("Placed jobs", .timeLimit(.minutes(2)))
+@Suite("Placed jobs", .timeLimit(.minutes(20)))
 struct PlacementTests {
     private static func worker(_ shop: Workshop, _ name: String, fibers: Int = 10) throws -> Worker {
         var jobs = JobRegistry()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A worker of several queues on a real Redis.
-@Suite("Queues that share a worker", .timeLimit(.minutes(2)))
+@Suite("Queues that share a worker", .timeLimit(.minutes(20)))
 struct QueueSharingTests {
     private static func worker(_ shop: Workshop, _ options: WorkerOptions) throws -> Worker {
         var jobs = JobRegistry()

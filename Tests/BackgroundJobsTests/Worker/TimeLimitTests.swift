@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("A time limit", .timeLimit(.minutes(2)))
+@Suite("A time limit", .timeLimit(.minutes(20)))
 struct TimeLimitTests {
     @Test("cancels the attempt, which fails with Timeout, and is retried as the job's options say")
     func honoured() async throws {
