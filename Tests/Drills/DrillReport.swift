@@ -9,6 +9,8 @@ struct DrillResult: Sendable, Codable {
     let rows: String
     let seconds: Double
     let figures: [Figure]
+    /// What was left out, and why.
+    let notices: [String]
     /// Why it could not be gone through.
     let failure: String?
     /// Where everything is that its processes wrote; nil where all holds, and nothing was kept.
@@ -22,6 +24,7 @@ struct DrillResult: Sendable, Codable {
         rows = drill.rows
         self.seconds = seconds
         figures = run.figures
+        notices = run.notices
         self.failure = failure
         let holds = failure == nil && run.figures.allSatisfy(\.holds)
         self.folder = holds ? nil : folder
@@ -39,6 +42,7 @@ struct DrillResult: Sendable, Codable {
             )
             if !figure.holds { lines += figure.findings.map { "        \($0)" } }
         }
+        lines += notices.map { "    NOT DONE: \($0)" }
         if let failure { lines.append("    could not be gone through: \(failure)") }
         if let folder { lines.append("    all that its processes wrote: \(folder)") }
         return lines.joined(separator: "\n")
@@ -58,6 +62,7 @@ struct DrillReport: Sendable, Codable {
         self.results = results
         cores = ProcessInfo.processInfo.activeProcessorCount
         system = ProcessInfo.processInfo.operatingSystemVersionString
+        try Files.collect(in: "/tmp")
         let server = try await RedisServer.start()
         let info = try await server.command("INFO", "server").text ?? ""
         redis =

@@ -21,13 +21,19 @@ struct Figure: Sendable, Codable {
 final class DrillRun: Sendable {
     /// Of the drill's full length.
     let share: Double
+    let seed: UInt64
     private let chance: Mutex<SplitMix64>
     private let measured = Mutex<[Figure]>([])
+    private let omitted = Mutex<[String]>([])
 
     init(share: Double, seed: UInt64) {
         self.share = share
+        self.seed = seed
         chance = Mutex(SplitMix64(seed: seed))
     }
+
+    /// Whether it goes on for as long as it is meant to.
+    var isFull: Bool { share >= 1 }
 
     // MARK: How much, and by which chance
 
@@ -70,38 +76,66 @@ final class DrillRun: Sendable {
 
     private func add(_ figure: Figure) { measured.withLock { $0.append(figure) } }
 
+    var notices: [String] { omitted.withLock { $0 } }
+
+    /// Tells that a part of the drill could not be done here.
+    func notice(_ sentence: String) { omitted.withLock { $0.append(sentence) } }
+
     /// What the ledger and Redis say when all is over.
     ///
     /// - Parameters:
-    ///   - dead: those that may be without an end, since they are dead.
-    ///   - mayRepeat: jobs that may have ended twice: at least once is what is promised.
+    ///   - part: what is added to the names of the figures, where a drill has several parts.
+    ///   - deaths: when each process that was killed was seen to be gone. A job that had ended in one of them, and whose end
+    ///     had not been reported, runs again: at least once is what is promised.
+    ///   - zombies: processes that stood still for so long that others had to take their jobs. The same holds for these.
+    ///   - dead: jobs that may be without an end, since they are dead.
+    ///   - recovery: bounds for the median and the 99th percentile of the recovery times, in seconds.
     func witness(
         _ stage: Stage,
         acknowledged jobs: [String],
+        part: String = "",
         deaths: [Int32: Int64] = [:],
+        zombies: Set<Int32> = [],
         dead: Set<String> = [],
-        mayRepeat: (String) -> Bool = { _ in false }
+        recovery bounds: (median: Double, most: Double)? = nil
     ) async throws {
-        let report = LedgerChecker(stage.ledger, deaths: deaths).report(acknowledged: jobs)
-        figure("acknowledged", jobs.count)
-        none("lost", report.lost.subtracting(dead))
-        none("unexpected", report.unexpected)
-        let repeated = report.duplicated.filter { !mayRepeat($0) }
-        figure("ended twice, unreported", report.duplicated.count - repeated.count)
-        none("duplicated", repeated)
-        none("overlapping", report.overlapping)
-        none("stuck, or not as it must be", try await stage.unsettled(jobs))
-        if !report.recoveries.isEmpty { recovery(report.recoveries) }
+        let name = { part.isEmpty ? $0 : "\($0) (\(part))" }
+        let report = LedgerChecker(stage.ledger, deaths: deaths, zombies: zombies).report(acknowledged: jobs)
+        let unreported = Set(
+            stage.ledger.entries.filter { $0.event == .end && (deaths[$0.pid] != nil || zombies.contains($0.pid)) }
+                .map(\.job)
+        )
+        figure(name("acknowledged"), jobs.count, atLeast: 1)
+        none(name("lost"), report.lost.subtracting(dead))
+        none(name("unexpected"), report.unexpected)
+        figure(name("ended twice, first end unreported"), report.duplicated.intersection(unreported).count)
+        none(name("duplicated"), report.duplicated.subtracting(unreported))
+        none(name("overlapping"), report.overlapping)
+        none(name("stuck, or not as it must be"), try await stage.unsettled(jobs))
+        let reaped = try await stage.reaped()
+        none(
+            name("falsely reaped"),
+            reaped.filter { deaths[$0.pid] == nil && !zombies.contains($0.pid) }.map(\.attempt)
+        )
+        if !report.recoveries.isEmpty { recovery(report.recoveries, name, bounds) }
     }
 
-    private func recovery(_ nanoseconds: [Int64]) {
-        func percentile(_ share: Double) -> Double {
-            Double(nanoseconds[min(nanoseconds.count - 1, Int(Double(nanoseconds.count) * share))]) / 1e9
-        }
-        figure("recoveries", nanoseconds.count)
-        figure("recovery p50", percentile(0.5), "s")
-        figure("recovery p99", percentile(0.99), "s")
-        figure("recovery max", percentile(1), "s")
+    private func recovery(
+        _ nanoseconds: [Int64],
+        _ name: (String) -> String,
+        _ bounds: (median: Double, most: Double)?
+    ) {
+        figure(name("recoveries"), nanoseconds.count)
+        figure(name("recovery p50"), nanoseconds.seconds(at: 0.5), "s", atMost: bounds?.median)
+        figure(name("recovery p99"), nanoseconds.seconds(at: 0.99), "s", atMost: bounds?.most)
+        figure(name("recovery max"), nanoseconds.seconds(at: 1), "s")
+    }
+}
+
+extension [Int64] {
+    /// A percentile of ascending nanoseconds, in seconds; 0 of none.
+    func seconds(at share: Double) -> Double {
+        isEmpty ? 0 : Double(self[Swift.min(count - 1, Int(Double(count) * share))]) / 1e9
     }
 }
 
