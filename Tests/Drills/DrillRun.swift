@@ -4,6 +4,8 @@ import TestSupport
 
 /// A figure that a drill has measured, and the bound it is held against.
 struct Figure: Sendable, Codable {
+    /// Which part of the drill; empty where it has but one.
+    let part: String
     let name: String
     let value: Double
     let unit: String
@@ -15,6 +17,9 @@ struct Figure: Sendable, Codable {
     let findings: [String]
 
     var holds: Bool { value <= bound ?? .infinity && value >= floor ?? -.infinity }
+
+    /// Whether there was to be none, and there was none.
+    var isNone: Bool { value == 0 && bound == 0 }
 }
 
 /// One run of a drill: how much of it, by which chance, and what came out.
@@ -59,19 +64,21 @@ final class DrillRun: Sendable {
         _ value: Double,
         _ unit: String = "",
         atMost bound: Double? = nil,
-        atLeast floor: Double? = nil
+        atLeast floor: Double? = nil,
+        part: String = ""
     ) {
-        add(Figure(name: name, value: value, unit: unit, bound: bound, floor: floor, findings: []))
+        add(Figure(part: part, name: name, value: value, unit: unit, bound: bound, floor: floor, findings: []))
     }
 
-    func figure(_ name: String, _ value: Int, atMost bound: Int? = nil, atLeast floor: Int? = nil) {
-        figure(name, Double(value), atMost: bound.map(Double.init), atLeast: floor.map(Double.init))
+    func figure(_ name: String, _ value: Int, atMost bound: Int? = nil, atLeast floor: Int? = nil, part: String = "") {
+        figure(name, Double(value), atMost: bound.map(Double.init), atLeast: floor.map(Double.init), part: part)
     }
 
     /// How many things were found, of which there is to be none.
-    func none(_ name: String, _ findings: some Collection<String>) {
-        let first = findings.sorted().prefix(5)
-        add(Figure(name: name, value: Double(findings.count), unit: "", bound: 0, floor: nil, findings: Array(first)))
+    func none(_ name: String, _ findings: some Collection<String>, part: String = "") {
+        let count = Double(findings.count)
+        let first = Array(findings.sorted().prefix(5))
+        add(Figure(part: part, name: name, value: count, unit: "", bound: 0, floor: nil, findings: first))
     }
 
     private func add(_ figure: Figure) { measured.withLock { $0.append(figure) } }
@@ -84,11 +91,12 @@ final class DrillRun: Sendable {
     /// What the ledger and Redis say when all is over.
     ///
     /// - Parameters:
-    ///   - part: what is added to the names of the figures, where a drill has several parts.
+    ///   - part: which one, where a drill has several.
     ///   - deaths: when each process that was killed was seen to be gone. A job that had ended in one of them, and whose end
     ///     had not been reported, runs again: at least once is what is promised.
     ///   - zombies: processes that stood still for so long that others had to take their jobs. The same holds for these.
     ///   - dead: jobs that may be without an end, since they are dead.
+    ///   - forgets: whether Redis may have lost what it had acknowledged: then lost, doubled and overlapping jobs are told.
     ///   - recovery: bounds for the median and the 99th percentile of the recovery times, in seconds.
     func witness(
         _ stage: Stage,
@@ -97,38 +105,38 @@ final class DrillRun: Sendable {
         deaths: [Int32: Int64] = [:],
         zombies: Set<Int32> = [],
         dead: Set<String> = [],
+        forgets: Bool = false,
         recovery bounds: (median: Double, most: Double)? = nil
     ) async throws {
-        let name = { part.isEmpty ? $0 : "\($0) (\(part))" }
         let report = LedgerChecker(stage.ledger, deaths: deaths, zombies: zombies).report(acknowledged: jobs)
         let unreported = Set(
             stage.ledger.entries.filter { $0.event == .end && (deaths[$0.pid] != nil || zombies.contains($0.pid)) }
                 .map(\.job)
         )
-        figure(name("acknowledged"), jobs.count, atLeast: 1)
-        none(name("lost"), report.lost.subtracting(dead))
-        none(name("unexpected"), report.unexpected)
-        figure(name("ended twice, first end unreported"), report.duplicated.intersection(unreported).count)
-        none(name("duplicated"), report.duplicated.subtracting(unreported))
-        none(name("overlapping"), report.overlapping)
-        none(name("stuck, or not as it must be"), try await stage.unsettled(jobs))
-        let reaped = try await stage.reaped()
-        none(
-            name("falsely reaped"),
-            reaped.filter { deaths[$0.pid] == nil && !zombies.contains($0.pid) }.map(\.attempt)
-        )
-        if !report.recoveries.isEmpty { recovery(report.recoveries, name, bounds) }
+        figure("acknowledged", jobs.count, atLeast: 1, part: part)
+        if forgets {
+            figure("lost, as Redis forgot", report.lost.count, part: part)
+            figure("ended twice", report.duplicated.count, part: part)
+            figure("overlapping", report.overlapping.count, part: part)
+        } else {
+            none("lost", report.lost.subtracting(dead), part: part)
+            figure("ended twice, first end unreported", report.duplicated.intersection(unreported).count, part: part)
+            none("duplicated", report.duplicated.subtracting(unreported), part: part)
+            none("overlapping", report.overlapping, part: part)
+        }
+        none("unexpected", report.unexpected, part: part)
+        let known = forgets ? try await stage.known(jobs) : jobs
+        none("stuck, or not as it must be", try await stage.unsettled(known), part: part)
+        let reaped = try await stage.reaped().filter { deaths[$0.pid] == nil && !zombies.contains($0.pid) }
+        none("falsely reaped", reaped.map(\.attempt), part: part)
+        if !report.recoveries.isEmpty { recovery(report.recoveries, bounds, part) }
     }
 
-    private func recovery(
-        _ nanoseconds: [Int64],
-        _ name: (String) -> String,
-        _ bounds: (median: Double, most: Double)?
-    ) {
-        figure(name("recoveries"), nanoseconds.count)
-        figure(name("recovery p50"), nanoseconds.seconds(at: 0.5), "s", atMost: bounds?.median)
-        figure(name("recovery p99"), nanoseconds.seconds(at: 0.99), "s", atMost: bounds?.most)
-        figure(name("recovery max"), nanoseconds.seconds(at: 1), "s")
+    private func recovery(_ times: [Int64], _ bounds: (median: Double, most: Double)?, _ part: String) {
+        figure("recoveries", times.count, part: part)
+        figure("recovery p50", times.seconds(at: 0.5), "s", atMost: bounds?.median, part: part)
+        figure("recovery p99", times.seconds(at: 0.99), "s", atMost: bounds?.most, part: part)
+        figure("recovery max", times.seconds(at: 1), "s", part: part)
     }
 }
 

@@ -1,4 +1,5 @@
 import BackgroundJobs
+import Synchronization
 import TestSupport
 
 /// A producer that goes on in the background, whatever becomes of Redis. It chooses the IDs, so it may ask for a job again
@@ -17,6 +18,7 @@ final class Feed: Sendable {
     }
 
     private let task: Task<[String], any Error>
+    private let times = Acknowledgements()
     private let stops = Counter()
     private let failures = Counter()
 
@@ -32,18 +34,28 @@ final class Feed: Sendable {
         pause: Duration = .milliseconds(2),
         _ order: @escaping @Sendable () -> Order
     ) {
-        task = Task { [stops, failures] in
+        task = Task { [stops, failures, times] in
             var jobs: [String] = []
             while stops.value == 0 {
                 if jobs.count - stage.ledger.ended < backlog {
                     let id = "\(queue)-\(jobs.count)"
                     try await Self.send(order(), id, stage, queue, failures)
                     jobs.append(id)
+                    times.add(id)
                 }
                 try await Task.sleep(for: pause)
             }
             return jobs
         }
+    }
+
+    /// When each job was acknowledged.
+    var acknowledgements: [String: Int64] { times.all.withLock { $0 } }
+
+    private final class Acknowledgements: Sendable {
+        let all = Mutex<[String: Int64]>([:])
+
+        func add(_ job: String) { all.withLock { $0[job] = Ledger.now } }
     }
 
     /// How often Redis did not take a job, or nobody knew.

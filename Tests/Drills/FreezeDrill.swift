@@ -44,10 +44,10 @@ extension Drill {
         let jobs = try await feed.stop()
         try await stage.ended(jobs)
         try await stage.drained()
-        run.figure("freezes (below)", freezes, atLeast: run.count(18))
+        run.figure("freezes", freezes, atLeast: run.count(18), part: "below")
         try await run.witness(stage, acknowledged: jobs, part: "below")
-        run.figure("attempts beside jobs (below)", stage.ledger.started - jobs.count, atMost: 0)
-        run.figure("cut off (below)", watcher.count(of: "Cut off"), atMost: 0)
+        run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0, part: "below")
+        run.figure("cut off", watcher.count(of: "Cut off"), atMost: 0, part: "below")
     }
 
     /// The jobs run elsewhere, and what the thawed ones report counts for nothing.
@@ -84,14 +84,20 @@ extension Drill {
         try await stage.ended(jobs)
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: "beyond", zombies: zombies)
-        run.figure("cut off (beyond)", watcher.count(of: "Cut off"), atLeast: run.count(8))
+        run.figure("cut off", watcher.count(of: "Cut off"), atLeast: run.count(8), part: "beyond")
         let refused = workers.reduce(0) { $0 + $1.count(of: "A result was refused") }
-        run.figure("results refused (beyond)", refused, atLeast: 1)
-        run.figure("results accepted (beyond)", try await stage.records.completed(), atMost: jobs.count)
+        run.figure("results refused", refused, atLeast: 1, part: "beyond")
+        run.figure("results accepted", try await stage.records.completed(), atMost: jobs.count, part: "beyond")
         delays.sort()
         // --dead-after, the interval, a second, and one more since Redis counts silence in whole seconds.
-        run.figure("run elsewhere after, p50 (beyond)", delays.seconds(at: 0.5), "s")
-        run.figure("run elsewhere after, max (beyond)", delays.seconds(at: 1), "s", atMost: Double(silence) + 2.1)
+        run.figure("run elsewhere after, p50", delays.seconds(at: 0.5), "s", part: "beyond")
+        run.figure(
+            "run elsewhere after, max",
+            delays.seconds(at: 1),
+            "s",
+            atMost: Double(silence) + 2.1,
+            part: "beyond"
+        )
         run.figure("workers alive", workers.count(where: \.isRunning), atLeast: 4)
     }
 

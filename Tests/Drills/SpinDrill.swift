@@ -10,10 +10,12 @@ extension Drill {
     ) { run in
         let stage = try await Stage()
         let watcher = try await stage.watcher()
-        let workers = [try await stage.worker("--threads", "4"), try await stage.worker("--threads", "4")]
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        var workers: [Program] = []
+        for _ in 0..<2 { workers.append(try await stage.worker("--fibers", "\(cores * 2)")) }
         // Each holds its thread for longer than --dead-after, which is two seconds here.
         let milliseconds = run.isFull ? 30_000 : 3_000
-        let count = ProcessInfo.processInfo.activeProcessorCount * workers.count * 2
+        let count = cores * workers.count * 2
         let jobs = try await stage.enqueue("Spinning", #"{"ms":\#(milliseconds)}"#, count: count)
         let begin = ContinuousClock.now
         try await stage.ended(jobs, within: .seconds(240))

@@ -22,6 +22,12 @@ extension Stage {
         return reaped
     }
 
+    /// Those of these jobs that Redis has.
+    func known(_ jobs: [String]) async throws -> [String] {
+        let replies = try await records.send(jobs.map { ["EXISTS", records.keys.job($0)] })
+        return zip(jobs, replies).filter { $0.1.int == 1 }.map(\.0)
+    }
+
     /// The process IDs of those whose attempts are in processing.
     func processing(queue: String = "default") async throws -> [Int32] {
         let ids = try await records.processing(queue)

@@ -39,9 +39,9 @@ extension Drill {
         try await stage.ended(jobs)
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: kind.rawValue)
-        run.figure("attempts beside jobs (\(kind.rawValue))", stage.ledger.started - jobs.count, atMost: 0)
-        run.figure("cut off (\(kind.rawValue))", watcher.count(of: "Cut off"), atMost: 0)
-        run.figure("workers alive (\(kind.rawValue))", workers.count(where: \.isRunning), atLeast: 2)
+        run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0, part: kind.rawValue)
+        run.figure("cut off", watcher.count(of: "Cut off"), atMost: 0, part: kind.rawValue)
+        run.figure("workers alive", workers.count(where: \.isRunning), atLeast: 2, part: kind.rawValue)
     }
 
     /// Comes back when it is over.

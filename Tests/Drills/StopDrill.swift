@@ -25,8 +25,8 @@ extension Drill {
         try await stage.ended(jobs)
         try await stage.drained()
 
-        run.figure("clean stops", stops.clean, atLeast: run.count(150))
-        run.figure("killed while stopping", stops.deaths.count, atLeast: run.count(100))
+        run.figure("clean stops", stops.clean, atLeast: run.count(100))
+        run.figure("killed while stopping", stops.deaths.count, atLeast: run.count(60))
         run.none("clean stops that were not", stops.unclean)
         try await run.witness(stage, acknowledged: jobs, deaths: stops.deaths)
         run.figure("programs alive", [watcher, last].count(where: \.isRunning), atLeast: 2)
