@@ -7,8 +7,9 @@ struct Crew {
     private let arguments: [String]
     private let limits: [String]
     private(set) var workers: [Program] = []
-    /// When each that was killed, or died of what it ran, was seen to be gone.
+    /// When each that was killed was seen to be gone, and when each that died of what it ran was last seen alive.
     private(set) var deaths: [Int32: Int64] = [:]
+    private var lastSeen: [Int32: Int64] = [:]
 
     init(_ stage: Stage, _ count: Int, _ arguments: String..., limits: [String] = []) async throws {
         self.stage = stage
@@ -19,7 +20,10 @@ struct Crew {
     }
 
     mutating func hire() async throws {
-        workers.append(try await stage.worker(arguments, limits: limits, waits: false))
+        // A Swift program that crashes stands still while it writes a backtrace, for many seconds in a debug build. What is to be
+        // seen here is what comes after.
+        let environment = ["SWIFT_BACKTRACE": "enable=no"]
+        workers.append(try await stage.worker(arguments, environment: environment, limits: limits, waits: false))
     }
 
     /// Kills a worker, and starts another in its place.
@@ -33,9 +37,18 @@ struct Crew {
     /// Takes a worker out, which somebody else is to end.
     mutating func release(_ index: Int) -> Program { workers.remove(at: index) }
 
-    /// Starts another worker in the place of each that has ended by itself.
+    /// Starts another worker in the place of each that has ended by itself. To be called every few milliseconds.
     mutating func replaceFallen() async throws {
-        for index in workers.indices.reversed() where !workers[index].isRunning { try await kill(index) }
+        for index in workers.indices.reversed() {
+            let (worker, now) = (workers[index], Ledger.now)
+            if worker.isRunning {
+                lastSeen[worker.pid] = now
+            } else {
+                deaths[worker.pid] = lastSeen[worker.pid] ?? now
+                workers.remove(at: index)
+                try await hire()
+            }
+        }
     }
 
     var pids: Set<Int32> { Set(workers.map(\.pid)) }

@@ -128,7 +128,12 @@ final class DrillRun: Sendable {
         let known = forgets ? try await stage.known(jobs) : jobs
         none("stuck, or not as it must be", try await stage.unsettled(known), part: part)
         let reaped = try await stage.reaped().filter { deaths[$0.pid] == nil && !zombies.contains($0.pid) }
-        none("falsely reaped", reaped.map(\.attempt), part: part)
+        if forgets {
+            // Redis had been told of their end.
+            figure("ended as nobody answered for them", reaped.count, part: part)
+        } else {
+            none("falsely reaped", reaped.map(\.attempt), part: part)
+        }
         if !report.recoveries.isEmpty { recovery(report.recoveries, bounds, part) }
     }
 

@@ -36,7 +36,7 @@ extension Drill {
         let ready = try await records("LRANGE", keys.ready("default"), "0", "-1").texts
         let failed = try await records.failed()
         let crashes = try await records.send(dead.map { ["HGET", keys.job($0), "crs"] })
-        run.figure("watchers killed", kills, atLeast: run.count(60))
+        run.figure("watchers killed", kills, atLeast: run.count(30))
         run.figure("due jobs", due.count)
         run.figure("dead attempts", dead.count)
         run.none("not moved", Set(due + dead).subtracting(ready))

@@ -113,11 +113,7 @@ struct Exhausting: LedgerJob {
     func work() async throws {
         for _ in 0..<1000 {
             let size = 32 << 20
-            UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16).initializeMemory(
-                as: UInt8.self,
-                repeating: 1,
-                count: size
-            )
+            memset(UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16), 1, size)
         }
     }
 }
