@@ -36,7 +36,7 @@ extension CLIBench {
         jobs.register(Silent.self)
         jobs.register(Doomed.self)
         jobs.register(Telling.self)
-        let redis = RedisOptions(url: server.url, namespace: namespace)
+        let redis = RedisOptions(url: server.url, namespace: namespace, connectTimeout: .seconds(30))
         let worker = try Worker(
             WorkerOptions(queues: .strict(["default"]), fibers: 4),
             redis: redis,

@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("Keys of a wrong type", .serialized, .timeLimit(.minutes(5)))
+@Suite("Keys of a wrong type", .serialized, .timeLimit(.minutes(20)))
 struct WrongTypesTests {
     static let types: [String: [String]] = [
         "string": ["SET", "", "x"], "list": ["RPUSH", "", "x"], "set": ["SADD", "", "x"],

@@ -5,7 +5,7 @@ import Testing
 
 @testable import BackgroundJobs
 
-@Suite("Who awaits a job", .timeLimit(.minutes(2)))
+@Suite("Who awaits a job", .timeLimit(.minutes(20)))
 struct AwaitConformance {
     private static let listener = Listener(token: "l1", time: .seconds(60))
 

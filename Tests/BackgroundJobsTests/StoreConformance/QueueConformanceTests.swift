@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(2)))
+@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(20)))
 struct QueueConformance {
     @Test("pause and resume name what they have changed", arguments: StoreKind.allCases)
     func pause(_ kind: StoreKind) async throws {
