@@ -15,19 +15,24 @@ extension Drill {
         var findings: [String] = []
         var (all, hits) = (0, 0)
         for conversation in Conversation.all {
-            for direction in FaultProxy.Direction.allCases {
-                let place = "\(conversation.name), \(direction)"
-                // Heartbeats and looks come when they come, so not all are of the same length.
-                let length = try await conversation.uncut(server, direction)
-                let step = max(1, Int((1 / run.share).rounded()))
-                let cuts = Array(stride(from: run.random(in: 0...(step - 1)), through: length, by: step))
-                let outcomes = try await concurrently(cuts, lanes: lanes) { lane, place in
-                    await conversation.cut(server, database: 1 + lane, direction, after: place)
+            // One for what is not cut, and one for each of those that go on at once.
+            let systems = (0...lanes).map { LocalSystem(server: server, database: $0) }
+            let workers = try conversation.isServed ? systems.map { try $0.worker() } : []
+            try await withRunning(workers) {
+                for direction in FaultProxy.Direction.allCases {
+                    let place = "\(conversation.name), \(direction)"
+                    // Heartbeats and looks come when they come, so not all are of the same length.
+                    let length = try await conversation.uncut(systems[0], direction)
+                    let step = max(1, Int((1 / run.share).rounded()))
+                    let cuts = Array(stride(from: run.random(in: 0...(step - 1)), through: length, by: step))
+                    let outcomes = try await concurrently(cuts, lanes: lanes) { lane, place in
+                        await conversation.cut(systems[1 + lane], direction, after: place)
+                    }
+                    all += cuts.count
+                    hits += outcomes.count { $0.wasCut }
+                    run.figure("\(place): bytes", length)
+                    findings += outcomes.flatMap(\.findings).map { "\(place), \($0)" }
                 }
-                all += cuts.count
-                hits += outcomes.count { $0.wasCut }
-                run.figure("\(place): bytes", length)
-                findings += outcomes.flatMap(\.findings).map { "\(place), \($0)" }
             }
         }
         run.figure("conversations cut", hits, atLeast: all * 8 / 10)
@@ -43,45 +48,38 @@ struct Conversation: Sendable {
     }
 
     let name: String
+    /// Whether a worker that nothing happens to runs meanwhile.
+    var isServed = false
     /// Goes through it by way of a proxy; returns what is not as it must be, a sentence each.
     let goThrough: @Sendable (LocalSystem, _ url: String) async throws -> [String]
 
     static let all = [
-        enqueuing("producer", id: nil, JobOptions()), enqueuing("producer, own ID", id: "mine", JobOptions()),
-        enqueuing("producer, unique", id: nil, JobOptions(unique: .unique(for: .seconds(60)))), worker, watcher,
+        enqueuing("producer"), enqueuing("producer, own ID", hasOwnID: true),
+        enqueuing("producer, unique", JobOptions(unique: .unique(for: .seconds(60)))), worker, watcher,
     ]
 
     /// How many bytes it has in a direction, as the proxy counts them.
-    func uncut(_ server: RedisServer, _ direction: FaultProxy.Direction) async throws -> Int {
-        let proxy = try await FaultProxy.start(before: server.port)
-        let wrong = try await goThrough(LocalSystem(server: server, database: 0), proxy.url)
-        try await empty(server, 0)
+    func uncut(_ system: LocalSystem, _ direction: FaultProxy.Direction) async throws -> Int {
+        let proxy = try await FaultProxy.start(before: system.server.port)
+        let wrong = try await goThrough(system, proxy.url)
+        try await system.empty()
         guard wrong.isEmpty else { throw DrillFailure(description: "\(name), uncut: \(wrong.joined(separator: "; "))") }
         return proxy.count(direction)
     }
 
     /// Goes through it with a cut.
-    func cut(
-        _ server: RedisServer,
-        database: Int,
-        _ direction: FaultProxy.Direction,
-        after bytes: Int
-    ) async -> Outcome {
+    func cut(_ system: LocalSystem, _ direction: FaultProxy.Direction, after bytes: Int) async -> Outcome {
         do {
-            let proxy = try await FaultProxy.start(before: server.port)
+            let proxy = try await FaultProxy.start(before: system.server.port)
             proxy.cut(direction, after: bytes)
-            let system = LocalSystem(server: server, database: database)
             let wrong = try await goThrough(system, proxy.url) + system.violations()
-            try await empty(server, database)
+            try await system.empty()
             return Outcome(wasCut: proxy.cuts > 0, findings: wrong.map { "after \(bytes) bytes: \($0)" })
         } catch {
-            try? await empty(server, database)
+            // What is to be found in the next one would be found in this one too.
+            try? await system.empty()
             return Outcome(wasCut: true, findings: ["after \(bytes) bytes: \(error)"])
         }
-    }
-
-    private func empty(_ server: RedisServer, _ database: Int) async throws {
-        try await LocalSystem(server: server, database: database).withRecords { _ = try await $0("FLUSHDB") }
     }
 }
 
@@ -89,17 +87,19 @@ struct Conversation: Sendable {
 
 extension Conversation {
     /// Connect, enqueue one job, close. Then the job is there once, whole, and runs.
-    private static func enqueuing(_ name: String, id: String?, _ options: JobOptions) -> Conversation {
-        Conversation(name: name) { system, url in
+    private static func enqueuing(
+        _ name: String,
+        hasOwnID: Bool = false,
+        _ options: JobOptions = JobOptions()
+    ) -> Conversation {
+        Conversation(name: name, isServed: true) { system, url in
+            let id = hasOwnID ? UUID().uuidString.lowercased() : nil
             let manager = try system.manager(url)
             let job = try await manager.enqueue(LocalSystem.jobClass, arguments: #"{"n":1}"#, id: id, options: options)
                 .id
             await manager.close()
             return try await system.withRecords { records in
-                let waiting = try await records("LRANGE", records.keys.ready("default"), "0", "-1").texts
-                guard waiting == [job] else { return ["\(waiting.count) IDs are in ready, with \(job) acknowledged"] }
-                let worker = try system.worker(endsWhenEmpty: true)
-                try await worker.run()
+                try await completed(1, records)
                 return try await hasRunOnce([job], system, records)
             }
         }

@@ -9,6 +9,7 @@ struct DrillResult: Sendable, Codable {
     let rows: String
     let seconds: Double
     let figures: [Figure]
+    let notes: [String]
     /// Why it could not be gone through.
     let failure: String?
     /// Where everything is that its processes wrote; nil where all holds, and nothing was kept.
@@ -22,6 +23,7 @@ struct DrillResult: Sendable, Codable {
         rows = drill.rows
         self.seconds = seconds
         figures = run.figures
+        notes = run.notes
         self.failure = failure
         let holds = failure == nil && run.figures.allSatisfy(\.holds)
         self.folder = holds ? nil : folder
@@ -39,6 +41,7 @@ struct DrillResult: Sendable, Codable {
             )
             if !figure.holds { lines += figure.findings.map { "        \($0)" } }
         }
+        lines += notes.map { "    \($0)" }
         if let failure { lines.append("    could not be gone through: \(failure)") }
         if let folder { lines.append("    all that its processes wrote: \(folder)") }
         return lines.joined(separator: "\n")

@@ -23,6 +23,7 @@ final class DrillRun: Sendable {
     let share: Double
     private let chance: Mutex<SplitMix64>
     private let measured = Mutex<[Figure]>([])
+    private let said = Mutex<[String]>([])
 
     init(share: Double, seed: UInt64) {
         self.share = share
@@ -46,6 +47,11 @@ final class DrillRun: Sendable {
     // MARK: What came out
 
     var figures: [Figure] { measured.withLock { $0 } }
+
+    var notes: [String] { said.withLock { $0 } }
+
+    /// Says something that is no figure: why a part of the drill was left out, for instance.
+    func note(_ sentence: String) { said.withLock { $0.append(sentence) } }
 
     /// A figure that is told, or has to be at most `bound` or at least `floor`.
     func figure(

@@ -16,6 +16,7 @@ struct LocalSystem: Sendable {
         private let counts = Mutex<[String: Int]>([:])
 
         func begin(_ job: String) { counts.withLock { $0[job, default: 0] += 1 } }
+        func forget() { counts.withLock { $0 = [:] } }
         subscript(_ job: String) -> Int { counts.withLock { $0[job] ?? 0 } }
     }
 
@@ -56,6 +57,11 @@ struct LocalSystem: Sendable {
 
     func manager(_ url: String? = nil) throws -> Manager { try Manager(redis: options(url), logger: Self.quiet) }
 
+    func empty() async throws {
+        try await withRecords { _ = try await $0("FLUSHDB") }
+        runs.forget()
+    }
+
     /// What is not as it must be, a sentence each.
     func violations() async throws -> [String] {
         try await withRedisStore(server, database: database) { try await invariantViolations($0) }
@@ -91,6 +97,16 @@ extension Records {
             ["ZCARD", keys.scheduled("default")], ["SCARD", keys.processing("default")],
         ])
         return sizes.allSatisfy { $0.int == 0 }
+    }
+}
+
+/// Runs workers beside `body`.
+func withRunning(_ workers: [Worker], _ body: () async throws -> Void) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for worker in workers { group.addTask { try await worker.run() } }
+        try await body()
+        for worker in workers { worker.stop() }
+        try await group.waitForAll()
     }
 }
 
