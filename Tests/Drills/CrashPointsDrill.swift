@@ -15,6 +15,7 @@ extension Drill {
         let server = try await RedisServer.start()
         let lanes = 6
         var findings: [String] = []
+        var (tried, killed) = (0, 0)
         for cycle in CrashCycle.all {
             let counted = try await cycle.count(LocalSystem(server: server, database: 0), strace)
             let step = max(1, Int((1 / run.share).rounded()))
@@ -27,9 +28,12 @@ extension Drill {
                 await cycle.crash(LocalSystem(server: server, database: 1 + lane), strace, at: point)
             }
             run.figure("\(cycle.name): points", points.count)
-            run.figure("\(cycle.name): killed there", outcomes.count { $0.wasKilled }, atLeast: points.count * 6 / 10)
+            run.figure("\(cycle.name): killed there", outcomes.count { $0.wasKilled })
+            tried += points.count
+            killed += outcomes.count { $0.wasKilled }
             findings += outcomes.flatMap(\.findings).map { "\(cycle.name), \($0)" }
         }
+        run.figure("killed", killed, atLeast: tried * 6 / 10)
         run.none("lost, stuck, or half there", findings)
     }
 }

@@ -23,6 +23,8 @@ private struct Disturbance: Sendable {
     let name: String
     /// How long a job takes.
     let milliseconds: Int
+    /// How many replies are lost at least.
+    var leastLosses: Int?
     /// What is set up before, and who enqueues the jobs.
     var prepare: @Sendable (Stage, FaultProxy, DrillRun) async throws -> Manager = { stage, _, _ in stage.manager }
     /// One time of it.
@@ -37,7 +39,10 @@ private struct Disturbance: Sendable {
     }
 
     /// Rows W15, W16, W20, N4, E2, C1: each fifth reply to a claim or a finish, and to an enqueue, with its connection.
-    private static let lostReplies = Disturbance(name: "replies lost", milliseconds: 20) { stage, proxy, run in
+    private static let lostReplies = Disturbance(name: "replies lost", milliseconds: 20, leastLosses: 10) {
+        stage,
+        proxy,
+        run in
         let exchange = try await stage.records("SCRIPT", "LOAD", Scripts().exchange.source).text ?? ""
         let (exchanges, enqueues) = (Counter(), Counter())
         proxy.rule { passing in
@@ -111,6 +116,7 @@ private struct Disturbance: Sendable {
         await manager.close()
         run.figure("\(name): jobs", jobs.count, atLeast: 10)
         run.figure("\(name): times", times, atLeast: 2)
+        if let leastLosses { run.figure("\(name): replies", proxy.losses, atLeast: leastLosses) }
         try await run.settled(stage, jobs, name)
         run.figure("\(name): begun twice", stage.ledger.started - jobs.count, atMost: 0)
         run.figure("\(name): reaped", watcher.count(of: "Ended an attempt"), atMost: 0)

@@ -24,5 +24,5 @@ struct Drill: Sendable {
     }
 
     /// All of them, in the order in which they run.
-    static let all: [Drill] = [.kill, .cut, .bytes, .crashPoints]
+    static let all: [Drill] = [.kill, .cut, .bytes, .crashPoints, .input]
 }

@@ -100,6 +100,9 @@ package final class FaultProxy: Sendable {
     /// How many connections were cut by ``cut(_:after:of:each:)``.
     package var cuts: Int { traffic.state.withLock { $0.cuts } }
 
+    /// How many replies were lost because the rule said so.
+    package var losses: Int { traffic.state.withLock { $0.losses } }
+
     /// How many bytes have passed, counted as ``cut(_:after:of:each:)`` does.
     package func count(_ direction: Direction) -> Int { traffic.state.withLock { $0.passed[direction] ?? 0 } }
 

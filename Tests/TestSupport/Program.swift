@@ -131,12 +131,15 @@ package final class Program: Sendable {
 
     /// Runs an executable that was built beside the tests to its end.
     ///
-    /// - Parameter input: what it reads from standard input.
+    /// - Parameters:
+    ///   - input: what it reads from standard input.
+    ///   - limit: how long it may take.
     package static func run(
         _ name: String,
         _ arguments: [String],
         environment: [String: String] = [:],
-        input: String = ""
+        input: String = "",
+        within limit: Duration = .seconds(60)
     ) async throws -> Outcome {
         let path = Files.path(name)
         defer { for kind in ["in", "out"] { Files.remove("\(path).\(kind)") } }
@@ -147,7 +150,7 @@ package final class Program: Sendable {
             environment: environment,
             preparation: ["exec <\(path).in >\(path).out"]
         )
-        let exit = try await program.exit()
+        let exit = try await program.exit(within: limit)
         let output = try Data(contentsOf: URL(fileURLWithPath: "\(path).out"))
         return Outcome(exit: exit, output: String(decoding: output, as: UTF8.self), error: program.log)
     }

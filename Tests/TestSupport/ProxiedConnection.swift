@@ -15,6 +15,7 @@ final class Traffic: Sendable {
         var rule: FaultProxy.Rule
         var cut: Cut?
         var cuts = 0
+        var losses = 0
         var passed: [FaultProxy.Direction: Int] = [:]
         var latency = Duration.zero
         var bytesPerSecond: Int?
@@ -130,7 +131,9 @@ final class ProxiedConnection {
             let arrival = lanes[.downstream]?.arrival ?? .now()
             lanes[.downstream]?.arrival = max(arrival, .now() + TimeAmount(time))
             send(reply, .downstream)
-        case .lose: close()
+        case .lose:
+            traffic.state.withLock { $0.losses += 1 }
+            close()
         case .goSilent: isSilent = true
         }
     }
