@@ -1,4 +1,5 @@
 import BackgroundJobs
+import BackgroundRedis
 import Foundation
 import TestSupport
 

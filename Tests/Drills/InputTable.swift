@@ -10,10 +10,15 @@ struct BadCommandLine: Sendable {
 
     static let file = "<file>"
 
-    static let all = names + times + numbers + json + urls + options + files + variables
+    static let all: [BadCommandLine] = [names, times, numbers, json, urls, options, files, variables].flatMap(\.self)
 
-    private static func enqueue(_ more: String...) -> BadCommandLine {
-        BadCommandLine(program: "bg-cli", arguments: ["enqueue", "Nap"] + more)
+    /// One for each of the last words.
+    private static func lines(_ words: [String], _ last: [String]) -> [BadCommandLine] {
+        last.map { BadCommandLine(program: words[0], arguments: words.dropFirst() + [$0]) }
+    }
+
+    private static func enqueuing(_ words: [String], _ last: [String]) -> [BadCommandLine] {
+        lines(["bg-cli", "enqueue", "Nap"] + words, last)
     }
 
     // MARK: Names (J7)
@@ -26,22 +31,17 @@ struct BadCommandLine: Sendable {
     private static let neverQueues = [
         "a:b", "*", "{x}", "a;b", "a=b", "$(x)", "%s", "a|b", "?", "!", "[x]", "^", "~", "+", "a,b",
     ]
+    private static let neverWeights = ["a,,b", ",", "a:0", "a:b", "a:-1", "a:1.5", "a:99999999999999999999"]
     private static let neverIDs = ["a.b", "a@b", "a:b", "*", "{x}", String(repeating: "a", count: 65)]
 
-    private static let names =
-        never.map { BadCommandLine(program: "bg-cli", arguments: ["enqueue", $0]) }
-        + (never + neverQueues + [String(repeating: "a", count: 129)]).map { enqueue("-q", $0) }
-        + (never + neverIDs).map { enqueue("--id", $0) }
-        + (never + ["*", "a;b", "?"]).map { enqueue("-n", $0) }
-        + [".x", String(repeating: "a", count: 201)].map {
-            BadCommandLine(program: "bg-cli", arguments: ["enqueue", $0])
-        }
-        + never.prefix(12).map { BadCommandLine(program: "bg-cli", arguments: ["job", $0]) }
-        + never.prefix(12).map { BadCommandLine(program: "bg-cli", arguments: ["status", "-q", $0]) }
-        + (never.prefix(12) + ["a,,b", ",", "a:0", "a:b", "a:-1", "a:1.5", "a:99999999999999999999"]).map {
-            BadCommandLine(program: "bg-worker", arguments: ["--demo", "--queues", $0])
-        }
-        + never.prefix(12).map { BadCommandLine(program: "bg-watcher", arguments: ["--queues", $0]) }
+    private static let names: [BadCommandLine] = [
+        lines(["bg-cli", "enqueue"], never + [".x", String(repeating: "a", count: 201)]),
+        enqueuing(["-q"], never + neverQueues + [String(repeating: "a", count: 129)]),
+        enqueuing(["--id"], never + neverIDs),
+        enqueuing(["-n"], never + ["*", "a;b", "?"]), lines(["bg-cli", "job"], never),
+        lines(["bg-cli", "status", "-q"], never),
+        lines(["bg-worker", "--demo", "--queues"], never + neverWeights), lines(["bg-watcher", "--queues"], never),
+    ].flatMap(\.self)
 
     // MARK: Times and numbers
 
@@ -57,101 +57,101 @@ struct BadCommandLine: Sendable {
         "2026-00-10T00:00:00Z",
         "2026-01-00T00:00:00Z", "1795000000", "2026-1-1T0:0:0Z", "２026-01-01T00:00:00Z", "-2026-01-01T00:00:00Z",
     ]
-    private static let times =
-        neverTimes.flatMap { [enqueue("--in", $0), enqueue("--timeout", $0)] }
-        + neverMoments.map { enqueue("--at", $0) }
-        + ["", "0", "0x", "soon", "-1s"].flatMap { time in
-            ["--interval", "--heartbeat"].map { BadCommandLine(program: "bg-watcher", arguments: [$0, time]) }
-        }
-        + ["", "24h", "1,2,3", "x,1", "1h,x", "1h,-1", "1h,1.5", "1h,99999999999999999999", "all,", ",all"].map {
-            BadCommandLine(program: "bg-watcher", arguments: ["--keep-failed", $0])
-        }
+    private static let neverKept = [
+        "", "24h", "1,2,3", "x,1", "1h,x", "1h,-1", "1h,1.5", "1h,99999999999999999999", "all,", ",all",
+    ]
+    private static let times: [BadCommandLine] = [
+        enqueuing(["--in"], neverTimes), enqueuing(["--timeout"], neverTimes), enqueuing(["--at"], neverMoments),
+        lines(["bg-watcher", "--interval"], neverTimes + ["0"]),
+        lines(["bg-watcher", "--heartbeat"], ["", "0", "soon"]),
+        lines(["bg-watcher", "--keep-failed"], neverKept),
+    ].flatMap(\.self)
 
     private static let neverCounts = ["", "-1", "1.5", "abc", "99999999999999999999", "0x10", "1e3", "١", " 1", "+"]
-    private static let numbers =
-        (neverCounts + ["1000001"]).map { enqueue("--retries", $0) }
-        + (neverCounts + ["0"]).map { enqueue("--count", $0) }
-        + (neverCounts + ["0", "100001"]).map {
-            BadCommandLine(program: "bg-worker", arguments: ["--demo", "--fibers", $0])
-        }
-        + (neverCounts + ["0", "1001"]).map {
-            BadCommandLine(program: "bg-worker", arguments: ["--demo", "--threads", $0])
-        }
-        + (neverCounts.dropLast() + ["some", "1000001"]).map { enqueue("--crash-retries", $0) }
-        + ["", "x", "fixed", "fixed:", "fixed:x", "list:", "list:1s,", "linear:-1s", "fixed:999d", "exponential:1s"].map
-    {
-        enqueue("--backoff", $0)
-    }
+    private static let neverBackoffs = [
+        "", "x", "fixed", "fixed:", "fixed:x", "list:", "list:1s,", "linear:-1s", "fixed:999d", "exponential:1s",
+    ]
+    private static let numbers: [BadCommandLine] = [
+        enqueuing(["--retries"], neverCounts + ["1000001"]), enqueuing(["--count"], neverCounts + ["0"]),
+        enqueuing(["--crash-retries"], neverCounts + ["some", "1000001"]), enqueuing(["--backoff"], neverBackoffs),
+        lines(["bg-worker", "--demo", "--fibers"], neverCounts + ["0", "100001"]),
+        lines(["bg-worker", "--demo", "--threads"], neverCounts + ["0", "1001"]),
+    ].flatMap(\.self)
 
     // MARK: JSON (J2, J3)
 
-    private static let json = [
+    private static let neverJSON = [
         "", " ", "{", "}", "[", #"{"a":}"#, "{'a':1}", "{a:1}", "[1,]", #"{"a":1,}"#, "nul", "True", "NaN", "Infinity",
         "-Infinity", "1 2",
         "01", "+1", "1.", ".5", "1e", "1e+", "\"", #""\x""#, #""\u12""#, "\"\n\"", "[1 2]", #"{"a" 1}"#, "{1:2}", "//",
         "/**/1",
         "\u{FEFF}{}", "0x1", "1_000", "{}{}", "[[]", "undefined", "\"\t\"", #"{"a":1 "b":2}"#, "'a'",
         String(repeating: "[", count: 65) + String(repeating: "]", count: 65), String(repeating: "[", count: 100_000),
-    ].map { enqueue($0) }
+    ]
+    private static let json = enqueuing([], neverJSON)
 
     // MARK: URLs
 
-    private static let urls = [
+    private static let neverURLs = [
         "", "redis", "http://127.0.0.1", "ftp://h", "redis://h:99999", "redis://h:-1", "redis://h:abc", "redis://h:1:2",
         "redis://h/abc",
         "redis://h/-1", "redis://[::1", "redis://h/1/2", "unix://", "unix:", "redis:/h", "redis://a b", "redis://h\n",
         "://", "//h",
         "redis//h:1", "redis://h/99999999999999999999", "unix:///tmp/x?db=a", "redis://h?nonsense=1", "redis://%zz@h",
         "redis://h#x",
-    ].flatMap { url in
-        [("bg-cli", ["status"]), ("bg-worker", ["--demo"]), ("bg-watcher", [])].map { program, words in
-            BadCommandLine(program: program, arguments: words + ["--redis", url])
-        }
-    }
+    ]
+    private static let urls: [BadCommandLine] = [
+        lines(["bg-cli", "status", "--redis"], neverURLs), lines(["bg-worker", "--demo", "--redis"], neverURLs),
+        lines(["bg-watcher", "--redis"], neverURLs),
+    ].flatMap(\.self)
 
     // MARK: Options
 
-    private static let options =
-        [
-            ["--nonsense"], ["-x"], ["nonsense"], ["enqueue"], ["enqueue", "A", "{}", "more"],
-            ["enqueue", "A", "--in", "1s", "--at"],
-            ["enqueue", "A", "--in", "1s", "--at", "2026-12-01T08:00:00Z"],
-            ["enqueue", "A", "--file", "x", "--count", "2"],
-            ["enqueue", "A", "--id", "x", "--count", "2"], ["enqueue", "A", "--wait", "--count", "2"],
-            ["enqueue", "A", "--within", "1s"],
-            ["enqueue", "A", "--unique-until", "started"],
-            ["enqueue", "A", "--unique", "1s", "--unique-until", "never"],
-            ["enqueue", "A", "--unique", "0"], ["enqueue", "A", "--delivery", "twice"],
-            ["enqueue", "A", "--on", "a b"],
-            ["enqueue", "A", "--fallback", "x"], ["enqueue", "A", "--fallback", "5s"],
-            ["enqueue", "A", "--retry-queue", "a b"],
-            ["enqueue", "A", "--expires", "0"], ["enqueue", "A", "--crash-window", "x"], ["job"], ["jobs", "nonsense"],
-            ["cron", "add", "x", "* * *", "A"], ["cron", "add", "x", "60 * * * *", "A"],
-            ["cron", "add", "x", "0 0 30 2 *", "A"],
-            ["cron", "add", "x", "@reboot", "A"], ["cron", "add", "a b", "@daily", "A"],
-            ["cron", "add", "x", "every 0s", "A"],
-            ["cron", "add", "x", "@daily", "A", "--tz", "Mars/Olympus"], ["cron", "next", "* * * * * * *"],
-            ["cron", "next", ""],
-            ["retry"], ["status", "--log-format", "xml"], ["status", "--config", "/nonexistent"],
-            ["status", "--connect-timeout", "-1"],
-        ].map { BadCommandLine(program: "bg-cli", arguments: $0) }
-        + [
-            ["--nonsense"], ["more"], ["--order", "x"], ["--order", "strict", "--queues", "a:1"], ["--reserve", "x"],
-            ["--reserve", "b=1"],
-            ["--reserve", "default=-1"], ["--reserve", "default=999"], ["--reserve", "default=1,default=2"],
-            ["--heartbeat", "0"],
-            ["--heartbeat", "10s", "--dead-after", "20s"], ["--mode", "twice"], ["--handlers", "/nonexistent"],
-            ["--handlers", ""],
-            ["--log-level", "loud"], ["--log-format", "xml"], ["--config", "/nonexistent"], ["--timeout", "x"],
-            ["--kill-after", "-1"],
-            ["--drain", "yes"],
-        ].map { BadCommandLine(program: "bg-worker", arguments: ["--demo"] + $0) }
+    private static let options: [BadCommandLine] =
+        ofCLI.map { BadCommandLine(program: "bg-cli", arguments: $0) }
+        + ofWorkers.map { BadCommandLine(program: "bg-worker", arguments: ["--demo"] + $0) }
+        + ofWatchers.map { BadCommandLine(program: "bg-watcher", arguments: $0) }
         + [BadCommandLine(program: "bg-worker", arguments: [])]
-        + [
-            ["--nonsense"], ["more"], ["--grace", "x"], ["--second-look", "-1"], ["--dead-after", "1s"],
-            ["--log-level", "loud"],
-            ["--config", "/nonexistent"],
-        ].map { BadCommandLine(program: "bg-watcher", arguments: $0) }
+
+    private static let ofCLI: [[String]] = [
+        ["--nonsense"], ["-x"], ["nonsense"], ["enqueue"], ["enqueue", "A", "{}", "more"],
+        ["enqueue", "A", "--in", "1s", "--at"],
+        ["enqueue", "A", "--in", "1s", "--at", "2026-12-01T08:00:00Z"],
+        ["enqueue", "A", "--file", "x", "--count", "2"],
+        ["enqueue", "A", "--id", "x", "--count", "2"], ["enqueue", "A", "--wait", "--count", "2"],
+        ["enqueue", "A", "--within", "1s"],
+        ["enqueue", "A", "--unique-until", "started"],
+        ["enqueue", "A", "--unique", "1s", "--unique-until", "never"],
+        ["enqueue", "A", "--unique", "0"], ["enqueue", "A", "--delivery", "twice"],
+        ["enqueue", "A", "--on", "a b"],
+        ["enqueue", "A", "--fallback", "x"], ["enqueue", "A", "--fallback", "5s"],
+        ["enqueue", "A", "--retry-queue", "a b"],
+        ["enqueue", "A", "--expires", "0"], ["enqueue", "A", "--crash-window", "x"], ["job"], ["jobs", "nonsense"],
+        ["cron", "add", "x", "* * *", "A"], ["cron", "add", "x", "60 * * * *", "A"],
+        ["cron", "add", "x", "0 0 30 2 *", "A"],
+        ["cron", "add", "x", "@reboot", "A"], ["cron", "add", "a b", "@daily", "A"],
+        ["cron", "add", "x", "every 0s", "A"],
+        ["cron", "add", "x", "@daily", "A", "--tz", "Mars/Olympus"], ["cron", "next", "* * * * * * *"],
+        ["cron", "next", ""],
+        ["retry"], ["status", "--log-format", "xml"], ["status", "--config", "/nonexistent"],
+        ["status", "--connect-timeout", "-1"],
+    ]
+    private static let ofWorkers: [[String]] = [
+        ["--nonsense"], ["more"], ["--order", "x"], ["--order", "strict", "--queues", "a:1"], ["--reserve", "x"],
+        ["--reserve", "b=1"],
+        ["--reserve", "default=-1"], ["--reserve", "default=999"], ["--reserve", "default=1,default=2"],
+        ["--heartbeat", "0"],
+        ["--heartbeat", "10s", "--dead-after", "20s"], ["--mode", "twice"], ["--handlers", "/nonexistent"],
+        ["--handlers", ""],
+        ["--log-level", "loud"], ["--log-format", "xml"], ["--config", "/nonexistent"], ["--timeout", "x"],
+        ["--kill-after", "-1"],
+        ["--drain", "yes"],
+    ]
+    private static let ofWatchers: [[String]] = [
+        ["--nonsense"], ["more"], ["--grace", "x"], ["--second-look", "-1"], ["--dead-after", "1s"],
+        ["--log-level", "loud"],
+        ["--config", "/nonexistent"],
+    ]
 
     // MARK: Files and variables
 
@@ -185,12 +185,15 @@ enum RawArguments {
         #"{"ms":1,"ms":2}"#, "\u{FEFF}{\"ms\":1}", #"{"ms":1}\#u{0}"#, #"{"ms":-1}"#, #"{"ms":1e-400}"#,
     ]
 
-    static let bad =
-        shapes + values.map { #"{"ms":\#($0)}"# } + keys.map { "{\($0)}" } + cut
-        + (2...66).filter { $0 > 60 || $0.isMultiple(of: 16) }.map {
-            String(repeating: "[", count: $0) + String(repeating: "]", count: $0)
-        }
-        + [512, 100_000].flatMap { [String(repeating: "[", count: $0), String(repeating: #"{"ms":"#, count: $0)] }
+    static let bad: [String] = [shapes, values.map { #"{"ms":\#($0)}"# }, keys.map { "{\($0)}" }, cut, nested].flatMap(
+        \.self
+    )
+
+    private static let nested: [String] = [
+        [16, 63, 64, 65, 66, 512].map { String(repeating: "[", count: $0) + String(repeating: "]", count: $0) },
+        [512, 100_000].map { String(repeating: "[", count: $0) },
+        [512, 100_000].map { String(repeating: #"{"ms":"#, count: $0) },
+    ].flatMap(\.self)
 
     private static let shapes = [
         "{}", "[]", "null", "true", "1", "\"ms\"", "{", "}", "[", "]", ",", ":", "\"", "x", "\0", "\u{1}", "{}{}",
