@@ -39,6 +39,7 @@ struct DrillCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if try await FuzzBatch.serveIfAsked() { return }
         let seed = seed ?? UInt64.random(in: 1...999_999)
         var results: [DrillResult] = []
         for drill in Drill.all where names.isEmpty || names.contains(drill.name) {

@@ -26,7 +26,7 @@ package enum Files {
     }
 
     /// Removes what a path of ``path(_:)`` leads to.
-    static func remove(_ path: String) {
+    package static func remove(_ path: String) {
         guard !state.withLock({ $0.isKept }) else { return }
         try? FileManager.default.removeItem(atPath: path)
     }

@@ -168,14 +168,12 @@ package final class RedisServer: Sendable {
     }
 
     private static func find(_ program: String) throws -> String {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        for folder in path.split(separator: ":") {
-            let candidate = "\(folder)/\(program)"
-            if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
+        guard let path = Program.find(program) else {
+            throw Failure(
+                description:
+                    "\(program) is not in the PATH. Install Redis (apt-get install redis-server) to run these tests."
+            )
         }
-        throw Failure(
-            description:
-                "\(program) is not in the PATH. Install Redis (apt-get install redis-server) to run these tests."
-        )
+        return path
     }
 }
