@@ -160,6 +160,16 @@ let package = Package(
             dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
             path: "Tests/TestWorker"
         ),
+        // Whether the tests notice a script that is wrong: ./cli/mutate.
+        .executableTarget(
+            name: "mutate",
+            dependencies: [
+                "BackgroundJobs", "BackgroundRedis", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Mutation",
+            exclude: ["equivalent.txt"]
+        ),
         .testTarget(
             name: "SystemTests",
             dependencies: [

@@ -32,7 +32,8 @@ package final class RedisServer: Sendable {
     package var pid: Int32 { running.withLock { $0?.pid ?? 0 } }
 
     private init(options: [String], tcp: Bool) throws {
-        directory = "/tmp/bg-redis-\(UInt32.random(in: 0 ... .max))"
+        let folder = ProcessInfo.processInfo.environment["BG_TEST_FOLDER"] ?? "/tmp"
+        directory = "\(folder)/bg-redis-\(UInt32.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         port = tcp ? try FreePort.next() : 0
         self.options = options
