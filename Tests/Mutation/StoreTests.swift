@@ -16,7 +16,7 @@ struct StoreTests: Sendable {
     /// How long a mutant may take at most; one that takes longer is noticed.
     var limit: Duration
 
-    /// Runs those that are nearest to the file, then all others.
+    /// Runs those that are nearest to the file, then all others, in the order in which they are worth their time.
     func run(_ file: LuaFile, _ mutant: Mutant?) async throws -> Outcome {
         let near = Self.near[file.name] ?? []
         let folder = "/tmp/bg-mutate-\(UInt32.random(in: 0 ... .max))"
@@ -24,7 +24,8 @@ struct StoreTests: Sendable {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let mutated = MutatedFile(before: file.text, after: mutant.map { file.text(with: $0) } ?? file.text)
         try JSONEncoder().encode(mutated).write(to: URL(fileURLWithPath: "\(folder)/mutant.json"))
-        for suites in [near, Self.suites.filter { !near.contains($0) }] where !suites.isEmpty {
+        let rest = Self.conformance.filter { !near.contains($0) }
+        for suites in [near, ["ModelComparison"], Self.damage, rest] where !suites.isEmpty {
             let outcome = try await run(suites, in: folder)
             guard outcome == .survived else { return outcome }
         }
@@ -71,14 +72,14 @@ struct StoreTests: Sendable {
 
     // MARK: Which tests
 
-    /// Each suite that runs the scripts against a Redis, but for those that wait for connections to break.
-    private static let suites = [
+    private static let conformance = [
         "AdoptConformance", "AwaitConformance", "BatchConformance", "ChainConformance", "ClaimConformance",
         "DamagedClaimConformance", "EndingConformance", "EnqueueConformance", "FinishConformance",
         "MovingConformance", "PeriodicConformance", "PlacementConformance", "QueueConformance", "ReapConformance",
-        "RoomConformance", "SteeringConformance", "TrimConformance", "UniqueConformance", "ModelComparison",
+        "RoomConformance", "SteeringConformance", "TrimConformance", "UniqueConformance",
+    ]
+    private static let damage = [
         "WrongTypesTests", "GarbageFieldsTests", "MaxMemoryTests", "EnqueueFaultsTests", "ArgumentBytesTests",
-        "ScriptLoadingTests",
     ]
 
     /// The suites that most likely notice what is wrong in a file: with them it goes faster.

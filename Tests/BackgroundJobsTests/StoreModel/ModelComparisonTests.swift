@@ -12,7 +12,7 @@ struct ModelComparison {
     private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
     /// `BG_TEST_SEED` repeats one sequence.
     private static let seed = ProcessInfo.processInfo.environment["BG_TEST_SEED"].flatMap { UInt64($0) }
-    private static let sequences = isFull ? 400 : Scripts.areMutated ? 8 : 24
+    private static let sequences = isFull ? 400 : Scripts.areMutated ? 5 : 24
     private static let length = 250
 
     @Test("leave both stores the same")
