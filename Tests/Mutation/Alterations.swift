@@ -63,7 +63,7 @@ extension LuaLine {
         "==": "~=", "~=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "+": "-", "-": "+", "*": "/", "/": "*",
     ]
     private static let words = [
-        "and": "or", "or": "and", "true": "false", "false": "true", "not": "", "nil": "false", "max": "min",
+        "and": "or", "or": "and", "true": "false", "false": "true", "not": "", "max": "min",
         "min": "max", "floor": "ceil", "pcall": "call",
     ]
     private static let commands = [

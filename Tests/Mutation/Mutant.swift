@@ -45,15 +45,22 @@ struct LuaFile: Sendable {
         return lines.joined(separator: "\n")
     }
 
+    /// FNV-1a (Fowler, Noll and Vo).
+    private static func digest(of text: String) -> UInt64 {
+        text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
     /// Of each line up to two mutants: left out, and altered. Those that do not compile are counted and another is tried.
     func mutants(
-        _ random: inout SeededRandom,
+        seed: UInt64,
         compiles: (String) async throws -> Bool
     ) async throws -> (mutants: [Mutant], invalid: Int) {
         var found: [Mutant] = []
         var invalid = 0
         for index in lines.indices {
             let line = LuaLine(lines[index])
+            // By the line's own text, so that what is decided for it does not depend on other lines.
+            var random = SeededRandom(state: seed &+ Self.digest(of: "\(name):\(lines[index])"))
             let deletions = line.isDeletable ? [nil as String?] : []
             let alterations = line.alterations.shuffled(using: &random) + line.otherStrings.shuffled(using: &random)
             for candidates in [deletions, alterations] {

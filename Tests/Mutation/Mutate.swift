@@ -86,8 +86,7 @@ struct Mutate: AsyncParsableCommand {
                     throw StoreTests.Failure(description: "\(file.name) is in no script: build again.")
                 }
                 let source = scripts[keyPath: path].source
-                var random = SeededRandom(state: seed)
-                let (mutants, invalid) = try await file.mutants(&random) { text in
+                let (mutants, invalid) = try await file.mutants(seed: seed) { text in
                     let script = source.replacingOccurrences(of: file.text, with: text)
                     var pipeline = Pipeline()
                     pipeline.command("SCRIPT", "LOAD", script)

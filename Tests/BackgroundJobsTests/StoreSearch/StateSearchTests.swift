@@ -1,0 +1,67 @@
+import Foundation
+import Testing
+
+@testable import BackgroundJobs
+
+/// Two workers, two watchers and two jobs: every state that can be reached, with so many misfortunes on the way (a broken
+/// connection whose other end stays, a worker that freezes or dies, a restart of Redis that gives out its client IDs anew),
+/// is sound, and from every one the jobs can still end.
+@Suite("Every state that can be reached", .timeLimit(.minutes(60)))
+struct StateSearchTests {
+    private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
+
+    @Test("is sound, and the jobs can end from there", arguments: isFull ? [1, 2] : [1])
+    func all(_ misfortunes: Int) throws {
+        var search = StateSearch(try World(misfortunes: misfortunes))
+        let start = ContinuousClock.now
+        if let counterexample = try search.run() { Issue.record("\(counterexample)") }
+        if let stuck = try search.stuck() { Issue.record("\(stuck)") }
+        print(
+            "\(search.states) states and \(search.transitions) transitions with at most \(misfortunes) misfortunes,",
+            "in \(start.duration(to: .now))"
+        )
+    }
+
+    /// A rule that is left out, and what comes of it.
+    struct Broken: Sendable, CustomTestStringConvertible {
+        var rule: World.Faults
+        var misfortunes: Int
+        var violation: String
+        var testDescription: String
+    }
+
+    static let broken = [
+        Broken(
+            rule: .reapsUnconditionally,
+            misfortunes: 1,
+            violation: "R:",
+            testDescription: "a watcher ends what it judged before the worker came back"
+        ),
+        Broken(
+            rule: .ignoresAdoptions,
+            misfortunes: 1,
+            violation: "R:",
+            testDescription: "a watcher takes a client ID given out anew for the former one"
+        ),
+        Broken(
+            rule: .keepsFormerConnection,
+            misfortunes: 1,
+            violation: "O:",
+            testDescription: "a claim arrives after the worker has asked what became of it"
+        ),
+        Broken(
+            rule: .forgetsOffers,
+            misfortunes: 1,
+            violation: "O:",
+            testDescription: "a claim whose reply was lost is never asked for"
+        ),
+    ]
+
+    @Test("a rule that is left out is found out", arguments: broken)
+    func notices(_ broken: Broken) throws {
+        var search = StateSearch(try World(misfortunes: broken.misfortunes, faults: broken.rule))
+        let found = try #require(try search.run(atMost: 200_000))
+        #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
+        print("Found by \(search.states) states that \(broken.testDescription): \(found)")
+    }
+}

@@ -1,0 +1,126 @@
+@testable import BackgroundJobs
+@testable import BackgroundJobsTesting
+
+/// The state as text, the same for states that differ in nothing that matters: attempts are named by their jobs, times by
+/// how long ago they were.
+extension World {
+    var text: String {
+        let names = namesOfAttempts
+        var text = "\(misfortunes) \(nextClient) \(storeText(names))"
+        for (client, connection) in connections.sorted(by: { $0.key < $1.key }) {
+            text += "|c\(client) \(Self.text(connection, names))"
+        }
+        for worker in workers { text += "|" + self.text(worker, names) }
+        // One watcher is like the other.
+        let seen = watchers.map { self.text($0, names) }.sorted()
+        return text + "|" + seen.joined(separator: "|")
+    }
+
+    /// The chain of each job's attempts from the last one backwards; those that are in no chain behind them.
+    private var namesOfAttempts: [String: String] {
+        var names: [String: String] = [:]
+        for job in Self.jobs {
+            var next = store.data.jobs[job]?["las"]
+            while let attempt = next, names[attempt] == nil {
+                names[attempt] = "\(job).\(names.count)"
+                next = store.data.attempts[attempt]?["prv"]
+            }
+        }
+        let others = store.data.attempts.filter { names[$0.key] == nil }
+            .map { (id: $0.key, text: Self.text($0.value, [:])) }.sorted { $0.text < $1.text }
+        for other in others { names[other.id] = "x\(names.count)" }
+        return names
+    }
+
+    private func storeText(_ names: [String: String]) -> String {
+        let data = store.data
+        var text = ""
+        for job in Self.jobs { text += data.jobs[job].map { Self.text($0, names) } ?? "-" }
+        text += data.attempts.map { "\(names[$0.key] ?? "?"):\(Self.text($0.value, names))" }.sorted().joined()
+        text += data.lists.map { "\($0.key)\($0.value)" }.sorted().joined()
+        text += data.sets.map { "\($0.key)\($0.value.map { names[$0] ?? $0 }.sorted())" }.sorted().joined()
+        text += data.sortedSets.map { "\($0.key)\($0.value.keys.map { names[$0] ?? $0 }.sorted())" }.sorted().joined()
+        return text
+    }
+
+    private static let timeless: Set = ["sta", "fin", "qat", "pat", "crt", "time", "arg", "cls", "que", "msg"]
+
+    private static func text(_ record: StoreSnapshot.Record, _ names: [String: String]) -> String {
+        var text = record.fields["fin"] == nil ? "" : "fin "
+        for field in record.fields.keys.sorted() where !timeless.contains(field) {
+            let value = record[field] ?? ""
+            text += "\(field)=\(names[value] ?? (field == "las" || field == "prv" ? "?" : value)) "
+        }
+        return text
+    }
+
+    // MARK: Workers
+
+    private func text(_ worker: Worker, _ names: [String: String]) -> String {
+        let machine = worker.machine
+        var text = "\(worker.life)\(worker.isAlive)\(worker.isFrozen)\(worker.client ?? 0)"
+        text += worker.formers.map { "\($0.client)\($0.run == run)" }.joined(separator: ",")
+        guard worker.isAlive else { return text }
+        func known(_ attempts: [String]) -> String { attempts.map { names[$0] ?? "?" }.sorted().joined(separator: ",") }
+        text += " \(machine.isLinked)\(machine.isHungry)\(machine.needsSweep)\(machine.waits[Self.queue] ?? .idle)"
+        text += " r\(known(Array(machine.running.keys))) s\(known(machine.spare)) u\(known(machine.unsure))"
+        text += " f" + machine.unreported.map { Self.text($0, names) }.joined()
+        return text + " c" + machine.calls.map { Self.text($0, names) }.joined()
+    }
+
+    private static func text(_ finish: Finish, _ names: [String: String]) -> String {
+        "\(names[finish.attempt] ?? "?")\(finish.ending == .completed ? "+" : "-")"
+    }
+
+    private static func text(_ call: WorkerMachine.Call, _ names: [String: String]) -> String {
+        let offers = (call.claim.reoffered + ["/"] + call.claim.offered).map { names[$0] ?? ($0 == "/" ? $0 : "?") }
+        return "(\(call.finishes.map { text($0, names) }.joined()) \(offers.joined()) \(call.claim.mayTakeSuspect))"
+    }
+
+    private static func text(_ connection: Connection, _ names: [String: String]) -> String {
+        var text = "\(connection.node)\(connection.isHeard)\(connection.woken ?? "")"
+        switch connection.request {
+        case .adopt(let adoption): text += "A\(Self.text(adoption, names))"
+        case .exchange(let call): text += "E\(Self.text(call, names))"
+        case nil: break
+        }
+        switch connection.reply {
+        case .adopted(let adopted):
+            let verdicts = adopted.verdicts.map { "\(names[$0.key] ?? "?")\($0.value)" }.sorted()
+            text += "a\(verdicts)\(adopted.granted.map { names[$0.attempt] ?? "?" })"
+        case .exchanged(_, let exchange):
+            let verdicts = exchange.exceptions.map { "\($0.key)\($0.value)" }.sorted()
+            text +=
+                "e\(verdicts)\(exchange.jobs.map { names[$0.attempt] ?? "?" })\(exchange.isShort)\(exchange.spent.count)"
+        case nil: break
+        }
+        return text
+    }
+
+    private static func text(_ adoption: Adoption, _ names: [String: String]) -> String {
+        let attempts = adoption.attempts.map { names[$0.attempt] ?? "?" }.sorted()
+        return "\(attempts)\(adoption.offered.map { names[$0] ?? "?" }.sorted())"
+    }
+
+    // MARK: Watchers
+
+    private func text(_ watcher: Watcher, _ names: [String: String]) -> String {
+        let judge = watcher.judge
+        func age(_ instant: ContinuousClock.Instant?) -> String {
+            guard let instant else { return "-" }
+            let age = instant.duration(to: watcher.now)
+            return "\(min(max(age.milliseconds, -2000), 2000))"
+        }
+        var text = "\(judge.facts?.runID == "\(run)")\(age(judge.judgesFrom))"
+        let seen = (judge.watched[Self.queue] ?? [:]).map { attempt, seen in
+            let record = seen.record.map { "\($0.client)\($0.node)\($0.adoptions)" } ?? "-"
+            return "\(names[attempt] ?? "?")\(record)\(age(seen.goneSince))\(age(seen.disownedSince))"
+        }
+        text += seen.sorted().joined(separator: ",") + "\(watcher.cutOff)"
+        for condemned in watcher.condemned {
+            guard case .gone(let client, let node, let adoptions) = condemned.judgement else { continue }
+            text += "[\(names[condemned.attempt] ?? "?")\(client)\(node)\(adoptions)]"
+        }
+        return text
+    }
+}
