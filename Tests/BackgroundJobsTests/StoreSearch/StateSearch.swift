@@ -43,13 +43,13 @@ struct StateSearch {
                 for (number, step) in world.steps.enumerated() {
                     let after = try world.after(step)
                     transitions += 1
-                    let violations = after.broken(since: world)
                     let (target, isNew) = note(after, from: index, by: number)
+                    let violations = after.wrongs(since: world) + (isNew ? after.broken : [])
                     if world.isPromised(step) { sources[target].append(Int32(index)) }
                     guard violations.isEmpty else {
                         return Counterexample(violations: violations, trace: try trace(index) + ["\(step)"])
                     }
-                    if isNew { next.append((target, after)) }
+                    if isNew, !after.isSettled { next.append((target, after)) }
                 }
                 expanded += 1
             }

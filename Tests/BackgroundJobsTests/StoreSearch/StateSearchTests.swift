@@ -10,16 +10,32 @@ import Testing
 struct StateSearchTests {
     private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
 
-    @Test("is sound, and the jobs can end from there", arguments: isFull ? [1, 2] : [1])
-    func all(_ misfortunes: Int) throws {
-        var search = StateSearch(try World(misfortunes: misfortunes))
+    /// How much is searched.
+    struct Scope: Sendable, CustomTestStringConvertible {
+        var misfortunes: Int
+        var watchers: Int
+        /// Whether answers may be on their way for a while.
+        var isFine = false
+        var testDescription: String {
+            "\(misfortunes) misfortunes, \(watchers) watchers\(isFine ? ", answers that take their time" : "")"
+        }
+    }
+
+    private static let small = [Scope(misfortunes: 0, watchers: 2), Scope(misfortunes: 1, watchers: 1)]
+    private static let large = [
+        Scope(misfortunes: 1, watchers: 2), Scope(misfortunes: 1, watchers: 1, isFine: true),
+        Scope(misfortunes: 2, watchers: 2),
+    ]
+
+    @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
+    func all(_ scope: Scope) throws {
+        var search = StateSearch(
+            try World(misfortunes: scope.misfortunes, watchers: scope.watchers, isFine: scope.isFine)
+        )
         let start = ContinuousClock.now
         if let counterexample = try search.run() { Issue.record("\(counterexample)") }
         if let stuck = try search.stuck() { Issue.record("\(stuck)") }
-        print(
-            "\(search.states) states and \(search.transitions) transitions with at most \(misfortunes) misfortunes,",
-            "in \(start.duration(to: .now))"
-        )
+        print("\(scope): \(search.states) states, \(search.transitions) transitions, \(start.duration(to: .now))")
     }
 
     /// A rule that is left out, and what comes of it.
@@ -46,7 +62,7 @@ struct StateSearchTests {
         Broken(
             rule: .keepsFormerConnection,
             misfortunes: 1,
-            violation: "O:",
+            violation: "V:",
             testDescription: "a claim arrives after the worker has asked what became of it"
         ),
         Broken(
@@ -59,7 +75,7 @@ struct StateSearchTests {
 
     @Test("a rule that is left out is found out", arguments: broken)
     func notices(_ broken: Broken) throws {
-        var search = StateSearch(try World(misfortunes: broken.misfortunes, faults: broken.rule))
+        var search = StateSearch(try World(misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule))
         let found = try #require(try search.run(atMost: 200_000))
         #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
         print("Found by \(search.states) states that \(broken.testDescription): \(found)")

@@ -3,11 +3,12 @@
 
 extension World {
     /// What must never be, a sentence each: the invariants of the store, and those that it takes the workers to see.
+    var broken: [String] { store.data.invariantViolations() + overruns() + orphans() + unvouched() }
+
+    /// What must never happen.
     ///
     /// - Parameter former: the state before.
-    func broken(since former: World) -> [String] {
-        violations + store.data.invariantViolations() + overruns() + orphans() + changedEnds(former)
-    }
+    func wrongs(since former: World) -> [String] { violations + changedEnds(former) }
 
     /// I6: the first job is forgiven one crash; the second begins only once, unless it was given back.
     private func overruns() -> [String] {
@@ -35,6 +36,20 @@ extension World {
                 return "O: an attempt of \(record["job"] ?? "?") runs at \(node(index)), which does not know of it"
             }
             return nil
+        }
+    }
+
+    /// What a worker runs is vouched for by the connection that it has.
+    private func unvouched() -> [String] {
+        workers.indices.flatMap { index -> [String] in
+            let worker = workers[index]
+            guard worker.isAlive, worker.machine.isLinked, let client = worker.client else { return [] }
+            return worker.machine.running.values.map(\.job).sorted().compactMap { job in
+                guard let last = store.data.jobs[job]?["las"], worker.machine.isRunning(last),
+                    store.isProcessing(last, Self.queue), store.data.attempts[last]?["wrk"] != "\(client)"
+                else { return nil }
+                return "V: \(job) runs at \(node(index)), and its attempt names another connection"
+            }
         }
     }
 

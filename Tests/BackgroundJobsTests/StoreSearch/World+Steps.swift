@@ -154,7 +154,9 @@ extension World {
             checkStale(call.finishes, voucher)
             reply = .exchanged(call.number, transact { $0.exchange(call.finishes, call.claim, as: voucher) })
         }
-        if connection.isHeard { connections[client]?.reply = reply }
+        guard connection.isHeard else { return }
+        connections[client]?.reply = reply
+        if !isFine, !workers[connection.worker].isFrozen { deliver(client) }
     }
 
     /// I5: a finish of an attempt that is not in `processing` changes nothing.
@@ -228,6 +230,7 @@ extension World {
             state.pushTail("handoff", Self.queue, job)
         }
         connections[client]?.woken = job
+        if !isFine { tell(client) }
     }
 
     private mutating func tell(_ client: Int64) {

@@ -112,7 +112,11 @@ extension World {
             return "\(min(max(age.milliseconds, -2000), 2000))"
         }
         var text = "\(judge.facts?.runID == "\(run)")\(age(judge.judgesFrom))"
-        let seen = (judge.watched[Self.queue] ?? [:]).map { attempt, seen in
+        // What it has read of an attempt that nothing is amiss with, it would read again.
+        let amiss = (judge.watched[Self.queue] ?? [:]).filter {
+            $0.value.goneSince != nil || $0.value.disownedSince != nil
+        }
+        let seen = amiss.map { attempt, seen in
             let record = seen.record.map { "\($0.client)\($0.node)\($0.adoptions)" } ?? "-"
             return "\(names[attempt] ?? "?")\(record)\(age(seen.goneSince))\(age(seen.disownedSince))"
         }

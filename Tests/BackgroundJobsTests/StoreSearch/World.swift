@@ -75,6 +75,8 @@ struct World {
     static let jobs = ["j1", "j2"]
 
     let faults: Faults
+    /// Whether the answer to a call may be on its way for a while. Else it arrives as it is given, or never.
+    let isFine: Bool
     /// How many more things may go wrong.
     var misfortunes: Int
     var store = MemoryState(clock: MemoryClock(standingAt: 1_700_000_000_000))
@@ -83,13 +85,15 @@ struct World {
     var nextClient: Int64 = 1
     var connections: [Int64: Connection] = [:]
     var workers: [Worker]
-    var watchers = [Watcher(), Watcher()]
+    var watchers: [Watcher]
     /// What was seen to be wrong in the last step.
     var violations: [String] = []
 
-    init(misfortunes: Int, faults: Faults = []) throws {
+    init(misfortunes: Int, watchers: Int = 2, isFine: Bool = false, faults: Faults = []) throws {
         self.misfortunes = misfortunes
+        self.isFine = isFine
         self.faults = faults
+        self.watchers = (0..<watchers).map { _ in Watcher() }
         workers = [Worker(machine: try Self.machine()), Worker(machine: try Self.machine())]
         let options: [[JobOptions.Field]] = [[(name: "crm", value: "1")], [(name: "dlv", value: "amo")]]
         let queued = zip(Self.jobs, options).map { id, fields in
@@ -103,6 +107,10 @@ struct World {
             )
         }
         _ = transact { $0.enqueue(queued) }
+        // The watchers have been there for so long that they may judge.
+        for index in self.watchers.indices {
+            for _ in 0..<3 { look(index) }
+        }
     }
 
     static func machine() throws -> WorkerMachine {
@@ -114,6 +122,16 @@ struct World {
 
     /// Whether both jobs have ended for good.
     var isOver: Bool { Self.jobs.allSatisfy { store.data.hasEnded($0) } }
+
+    /// Whether nothing that matters can happen any more: both jobs have ended, and nobody has anything to say to that.
+    var isSettled: Bool {
+        isOver && watchers.allSatisfy(\.isLooking)
+            && workers.allSatisfy { $0.machine.running.isEmpty && !$0.machine.isReporting }
+            && connections.values.allSatisfy { connection in
+                guard case .exchange(let call) = connection.request else { return true }
+                return call.finishes.isEmpty
+            }
+    }
 
     /// A transition of the store, without what only tells of the past.
     mutating func transact<Result>(_ transition: (inout MemoryState) -> Result) -> Result {
