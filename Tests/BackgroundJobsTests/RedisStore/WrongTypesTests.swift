@@ -165,6 +165,26 @@ struct WrongTypesTests {
         }
     }
 
+    @Test("an offered attempt is not lost where the queue that it may run in can't be read")
+    func offered() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await redis.send(command: ["SET", "ns:processing:q", "x"])
+            for queues in [["q", "p"], ["p", "q"]] {
+                let adoption = Adoption(queues: queues, attempts: [], offered: [job.attempt, "new"])
+                let adopted = try await redis.adopt(adoption, as: StoreUnderTest.voucher)
+                guard case .damaged(let sentence) = adopted.verdicts[job.attempt] else {
+                    Issue.record("the verdict is \(adopted.verdicts)")
+                    continue
+                }
+                #expect(sentence.contains("WRONGTYPE"))
+                #expect(adopted.verdicts["new"] == .never)
+            }
+        }
+    }
+
     /// All wrong types in a full run, else one, in turn.
     private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
         let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
