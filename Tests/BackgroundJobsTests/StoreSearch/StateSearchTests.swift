@@ -12,30 +12,41 @@ struct StateSearchTests {
 
     /// How much is searched.
     struct Scope: Sendable, CustomTestStringConvertible {
+        var jobs = 2
+        var watchers = 2
         var misfortunes: Int
-        var watchers: Int
         /// Whether answers may be on their way for a while.
         var isFine = false
         var testDescription: String {
-            "\(misfortunes) misfortunes, \(watchers) watchers\(isFine ? ", answers that take their time" : "")"
+            "\(jobs) jobs, \(watchers) watchers, \(misfortunes) misfortunes\(isFine ? ", slow answers" : "")"
         }
     }
 
-    private static let small = [Scope(misfortunes: 0, watchers: 2), Scope(misfortunes: 1, watchers: 1)]
+    private static let small = [Scope(misfortunes: 0), Scope(jobs: 1, watchers: 1, misfortunes: 1)]
     private static let large = [
-        Scope(misfortunes: 1, watchers: 2), Scope(misfortunes: 1, watchers: 1, isFine: true),
-        Scope(misfortunes: 2, watchers: 2),
+        Scope(jobs: 1, misfortunes: 1, isFine: true), Scope(watchers: 1, misfortunes: 1), Scope(misfortunes: 1),
+        Scope(jobs: 1, watchers: 1, misfortunes: 2), Scope(misfortunes: 2),
     ]
 
     @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
     func all(_ scope: Scope) throws {
-        var search = StateSearch(
-            try World(misfortunes: scope.misfortunes, watchers: scope.watchers, isFine: scope.isFine)
+        let world = try World(
+            jobs: scope.jobs,
+            misfortunes: scope.misfortunes,
+            watchers: scope.watchers,
+            isFine: scope.isFine
         )
+        var search = StateSearch(world)
         let start = ContinuousClock.now
-        if let counterexample = try search.run() { Issue.record("\(counterexample)") }
+        if let counterexample = try search.run() {
+            Issue.record("\(counterexample)")
+            return
+        }
         if let stuck = try search.stuck() { Issue.record("\(stuck)") }
-        print("\(scope): \(search.states) states, \(search.transitions) transitions, \(start.duration(to: .now))")
+        print(
+            "\(scope.testDescription): \(search.states) states and \(search.transitions) transitions",
+            "in \(start.duration(to: .now))"
+        )
     }
 
     /// A rule that is left out, and what comes of it.
@@ -75,7 +86,7 @@ struct StateSearchTests {
 
     @Test("a rule that is left out is found out", arguments: broken)
     func notices(_ broken: Broken) throws {
-        var search = StateSearch(try World(misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule))
+        var search = StateSearch(try World(jobs: 1, misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule))
         let found = try #require(try search.run(atMost: 200_000))
         #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
         print("Found by \(search.states) states that \(broken.testDescription): \(found)")

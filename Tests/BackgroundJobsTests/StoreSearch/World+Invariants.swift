@@ -13,14 +13,15 @@ extension World {
     /// I6: the first job is forgiven one crash; the second begins only once, unless it was given back.
     private func overruns() -> [String] {
         let attempts = store.data.attempts.values
-        let crashes = attempts.count { $0["job"] == Self.jobs[0] && $0["err"] == "Worker Timeout" }
+        let crashes = attempts.count { $0["job"] == jobs[0] && $0["err"] == "Worker Timeout" }
         var found: [String] = []
-        if crashes > 2 { found.append("I6: \(Self.jobs[0]) has had \(crashes) crashes, and one is forgiven") }
-        if crashes == 2, !store.data.hasEnded(Self.jobs[0]) {
-            found.append("I6: \(Self.jobs[0]) is to run again after two crashes, and one is forgiven")
+        if crashes > 2 { found.append("I6: \(jobs[0]) has had \(crashes) crashes, and one is forgiven") }
+        if crashes == 2, !store.data.hasEnded(jobs[0]) {
+            found.append("I6: \(jobs[0]) is to run again after two crashes, and one is forgiven")
         }
-        let runs = attempts.count { $0["job"] == Self.jobs[1] && $0["err"] != "Shutdown" }
-        if runs > 1 { found.append("I6: \(Self.jobs[1]) is to run at most once, and has \(runs) attempts") }
+        guard jobs.count > 1 else { return found }
+        let runs = attempts.count { $0["job"] == jobs[1] && $0["err"] != "Shutdown" }
+        if runs > 1 { found.append("I6: \(jobs[1]) is to run at most once, and has \(runs) attempts") }
         return found
     }
 
@@ -55,7 +56,7 @@ extension World {
 
     /// I7: what has ended for good stays so.
     private func changedEnds(_ former: World) -> [String] {
-        Self.jobs.compactMap { job in
+        jobs.compactMap { job in
             guard former.store.data.hasEnded(job) else { return nil }
             let (before, after) = (former.store.data.jobs[job], store.data.jobs[job])
             guard store.data.hasEnded(job), before?["end"] == after?["end"], before?["las"] == after?["las"] else {

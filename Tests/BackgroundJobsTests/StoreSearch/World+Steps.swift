@@ -70,7 +70,7 @@ extension World {
         }
         for (attempt, run) in worker.machine.running.sorted(by: { $0.value.job < $1.value.job }) {
             steps.append(.end(worker: index, attempt: attempt, isRetried: false))
-            let isTriedAgain = run.job == Self.jobs[0] && store.data.jobs[run.job]?["ers"] == nil
+            let isTriedAgain = run.job == jobs[0] && store.data.jobs[run.job]?["ers"] == nil
             if isTriedAgain { steps.append(.end(worker: index, attempt: attempt, isRetried: true)) }
         }
         // Only where there is something that it would find.

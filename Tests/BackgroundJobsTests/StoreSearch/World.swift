@@ -71,9 +71,9 @@ struct World {
         grace: .milliseconds(1500)
     )
     static let queue = "q"
-    /// The first is forgiven one crash, the second is to run at most once.
-    static let jobs = ["j1", "j2"]
 
+    /// The first is forgiven one crash, the second is to run at most once.
+    let jobs: [String]
     let faults: Faults
     /// Whether the answer to a call may be on its way for a while. Else it arrives as it is given, or never.
     let isFine: Bool
@@ -89,14 +89,15 @@ struct World {
     /// What was seen to be wrong in the last step.
     var violations: [String] = []
 
-    init(misfortunes: Int, watchers: Int = 2, isFine: Bool = false, faults: Faults = []) throws {
+    init(jobs: Int = 2, misfortunes: Int, watchers: Int = 2, isFine: Bool = false, faults: Faults = []) throws {
+        self.jobs = Array(["j1", "j2"].prefix(jobs))
         self.misfortunes = misfortunes
         self.isFine = isFine
         self.faults = faults
         self.watchers = (0..<watchers).map { _ in Watcher() }
         workers = [Worker(machine: try Self.machine()), Worker(machine: try Self.machine())]
         let options: [[JobOptions.Field]] = [[(name: "crm", value: "1")], [(name: "dlv", value: "amo")]]
-        let queued = zip(Self.jobs, options).map { id, fields in
+        let queued = zip(self.jobs, options).map { id, fields in
             NewJob(
                 id: id,
                 queue: Self.queue,
@@ -121,7 +122,7 @@ struct World {
     func node(_ index: Int) -> String { Self.node(index, workers[index].life) }
 
     /// Whether both jobs have ended for good.
-    var isOver: Bool { Self.jobs.allSatisfy { store.data.hasEnded($0) } }
+    var isOver: Bool { jobs.allSatisfy { store.data.hasEnded($0) } }
 
     /// Whether nothing that matters can happen any more: both jobs have ended, and nobody has anything to say to that.
     var isSettled: Bool {
