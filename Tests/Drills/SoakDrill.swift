@@ -22,7 +22,7 @@ extension Drill {
         var faults = SoakFaults(stage, run)
 
         let end = ContinuousClock.now + run.time(600)
-        let pause = run.isFull ? 5_000...20_000 : 500...1500
+        let pause = run.share < 0.1 ? 500...1500 : 5_000...20_000
         while ContinuousClock.now < end {
             try await faults.one(&crew, &watchers, veteran, watcher)
             try await faults.look(again: .milliseconds(run.random(in: pause)), crew)

@@ -30,17 +30,18 @@ final class Vitals: Sendable {
         _ = await task.result
     }
 
-    /// The slopes after the first third, in which everything grows to its size. Their bounds are for a run of ten minutes: in a short
-    /// one they say nothing.
+    /// The slopes after the first third, in which everything grows to its size. Their bounds are for runs of five minutes or
+    /// more: before, they say nothing.
     func tell(_ run: DrillRun) {
+        let isLong = run.share >= 0.5
         for (name, bound) in [("worker memory", 0.5), ("watcher memory", 0.5), ("Redis memory", 0.5)] {
             run.figure("\(name), last", samples.last(name) / 1_048_576, "MiB")
             let slope = samples.slope(name) / 1_048_576
-            run.figure("\(name), slope", slope, "MiB/min", atMost: run.isFull ? bound : nil)
+            run.figure("\(name), slope", slope, "MiB/min", atMost: isLong ? bound : nil)
         }
         for name in ["worker descriptors", "watcher descriptors"] {
             run.figure("\(name), last", samples.last(name), "")
-            run.figure("\(name), slope", samples.slope(name), "1/min", atMost: run.isFull ? 0.5 : nil)
+            run.figure("\(name), slope", samples.slope(name), "1/min", atMost: isLong ? 0.5 : nil)
         }
     }
 
