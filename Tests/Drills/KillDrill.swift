@@ -18,7 +18,7 @@ extension Drill {
             count: run.count(100_000),
             options: JobOptions(crashRetries: .all)
         )
-        while stage.ledger.ended < jobs.count {
+        while try await stage.records.ready() > 0 {
             try await Task.sleep(for: .milliseconds(run.random(in: 100...500)))
             // One that works, so that each kill costs jobs; on a slow machine others are still on their way.
             if let victim = run.random(ofSome: crew.working) { try await crew.kill(victim) }
