@@ -185,6 +185,22 @@ struct WrongTypesTests {
         }
     }
 
+    /// Redis itself does not say which key it was.
+    @Test("what keeps an end from being recorded is named", arguments: ["processing:q", "attempts:x"])
+    func namedInTheWay(_ key: String) async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let claim = Claim(wanted: 1, mayTakeSuspect: true, queues: ["q"], offered: ["x"])
+            #expect(try await redis.exchange([], claim, as: StoreUnderTest.voucher).jobs.map(\.id) == ["a"])
+            try await redis.send(command: ["SET", "ns:\(key)", "x"])
+            let finish = Finish(attempt: "x", queue: "q", job: "a", milliseconds: 1, ending: .completed)
+            let none = Claim(wanted: 0, mayTakeSuspect: true, queues: [], offered: [])
+            let answer = try await redis.exchange([finish], none, as: StoreUnderTest.voucher)
+            #expect(answer.exceptions[0] == .damaged("WRONGTYPE ns:\(key) holds a string"))
+        }
+    }
+
     /// All wrong types in a full run, else one, in turn.
     private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
         let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
