@@ -170,6 +170,16 @@ let package = Package(
             ],
             path: "Tests/Drills"
         ),
+        // Whether the tests notice a script that is wrong: ./cli/mutate.
+        .executableTarget(
+            name: "mutate",
+            dependencies: [
+                "BackgroundJobs", "BackgroundRedis", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Mutation",
+            exclude: ["equivalent.txt"]
+        ),
         .testTarget(
             name: "SystemTests",
             dependencies: [

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The client and a Redis that goes and comes back.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ReconnectTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct ReconnectTests {
     #if os(Linux)
     /// An event loop that has ended meanwhile would be scheduled on.
     @Test func aConnectionThatIsBeingMadeIsWaitedForBeforeTheEventLoopEnds() async throws {

@@ -10,7 +10,7 @@ extension Drill {
         minutes: 2
     ) { run in
         guard let strace = try await Tracer.find() else {
-            return run.note("skipped: there is no strace here, or it may not trace (ptrace is not permitted)")
+            return run.notice("skipped: there is no strace here, or it may not trace (ptrace is not permitted)")
         }
         let server = try await RedisServer.start()
         let lanes = 6

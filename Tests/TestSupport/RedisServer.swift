@@ -129,7 +129,9 @@ package final class RedisServer: Sendable {
         let process = try ChildProcess(
             [program] + arguments,
             environment: ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" },
-            log: "/dev/null"
+            log: "/dev/null",
+            // A write beyond a limit of its file sizes is to fail, as on a full disk, and not to end it.
+            preparation: ["trap '' XFSZ"]
         )
         running.withLock { $0 = process }
         try await waitUntilReady(process)

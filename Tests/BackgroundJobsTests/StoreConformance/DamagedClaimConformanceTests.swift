@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: claiming what is damaged", .timeLimit(.minutes(2)))
+@Suite("Conformance: claiming what is damaged", .timeLimit(.minutes(20)))
 struct DamagedClaimConformance {
     @Test(
         "an ID without a hash is recorded as an attempt that never began, and the next one is taken",

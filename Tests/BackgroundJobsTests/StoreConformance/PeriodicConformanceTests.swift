@@ -3,7 +3,7 @@ import BackgroundJobsTesting
 import Testing
 
 /// Periodic jobs: declare, due, fire, steer.
-@Suite("Conformance: periodic jobs", .timeLimit(.minutes(2)))
+@Suite("Conformance: periodic jobs", .timeLimit(.minutes(20)))
 struct PeriodicConformance {
     private static func declaration(
         _ name: String,

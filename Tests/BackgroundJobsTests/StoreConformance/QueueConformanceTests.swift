@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(2)))
+@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(20)))
 struct QueueConformance {
     @Test("pause and resume name what they have changed", arguments: StoreKind.allCases)
     func pause(_ kind: StoreKind) async throws {
@@ -48,6 +48,18 @@ struct QueueConformance {
             #expect(try await store.store.clear(.scheduled, of: "q", limit: 3) == WaitingStep(taken: 1, done: 1))
             let left = try await store.snapshot()
             #expect(left.jobs.isEmpty && left.sortedSets.isEmpty && left.lists.isEmpty)
+        }
+    }
+
+    @Test("whoever awaits what is cleared is told that it is not there any more", arguments: StoreKind.allCases)
+    func clearAwaited(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let listener = Listener(token: "l", time: .seconds(60))
+            #expect(try await store.store.ends(of: ["a"], for: listener) == [nil])
+            _ = try await store.store.clear(.ready, of: "q", limit: 3)
+            let note = try #require(try await store.list("notes:l").first)
+            #expect(note.contains(#""end":"Missing""#))
         }
     }
 

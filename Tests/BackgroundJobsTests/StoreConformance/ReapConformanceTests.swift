@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: reap", .timeLimit(.minutes(2)))
+@Suite("Conformance: reap", .timeLimit(.minutes(20)))
 struct ReapConformance {
     private static let hour: Int64 = 3_600_000
 
@@ -119,6 +119,19 @@ struct ReapConformance {
             let one = try await store.claim(5)
             #expect(one.jobs.map(\.id) == ["a"] && one.jobs.map(\.isSuspect) == [true])
             #expect(try await store.list("suspects:q") == ["b"])
+        }
+    }
+
+    @Test("a job that was to be cancelled is, and its attempt says why", arguments: StoreKind.allCases)
+    func cancelled(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            #expect(try await store.store.cancel("j", recordedAs: "x") == .told)
+            #expect(try await store.reap(job) == .cancelled)
+            let attempt = try #require(try await store.attempt(job.attempt))
+            #expect(attempt["err"] == "Cancelled" && attempt["msg"] == "Worker Timeout")
+            #expect(try await store.job("j")?["end"] == "Cancelled")
         }
     }
 
