@@ -160,6 +160,15 @@ let package = Package(
             dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
             path: "Tests/TestWorker"
         ),
+        // What breaks things on purpose: ./cli/drill.
+        .executableTarget(
+            name: "drill",
+            dependencies: [
+                "BackgroundJobs", "BackgroundRedis", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Drills"
+        ),
         // Whether the tests notice a script that is wrong: ./cli/mutate.
         .executableTarget(
             name: "mutate",

@@ -38,7 +38,7 @@ private func makeWorker(
     return try MemoryWorker(options, jobs: jobs, store: store, logger: logger)
 }
 
-@Suite("A worker in memory", .timeLimit(.minutes(2)))
+@Suite("A worker in memory", .timeLimit(.minutes(20)))
 struct MemoryWorkerTests {
     @Test("runs jobs, tells of their results and progress, and says once that it loses all")
     func works() async throws {

@@ -28,7 +28,7 @@ private func queue(
     )
 }
 
-@Suite("A queue for tests", .timeLimit(.minutes(1)))
+@Suite("A queue for tests", .timeLimit(.minutes(20)))
 struct TestQueueTests {
     @Test("records what was enqueued, with queue, options and time")
     func records() async throws {
@@ -250,7 +250,7 @@ struct TestQueueTests {
     }
 }
 
-@Suite("A queue for tests that runs jobs inline", .timeLimit(.minutes(1)))
+@Suite("A queue for tests that runs jobs inline", .timeLimit(.minutes(20)))
 struct InlineTests {
     @Test("runs each before the call returns, from inside of others too, and what follows")
     func inline() async throws {
@@ -308,7 +308,7 @@ struct InlineTests {
     }
 }
 
-@Suite("Jobs that belong together, without Redis", .timeLimit(.minutes(1)))
+@Suite("Jobs that belong together, without Redis", .timeLimit(.minutes(20)))
 struct TogetherTests {
     @Test("a chain hands on its results; a step that is dead calls onFailure, and whoever waits is told")
     func chains() async throws {
@@ -374,7 +374,7 @@ struct TogetherTests {
     }
 }
 
-@Suite("Periodic jobs, without Redis", .timeLimit(.minutes(1)))
+@Suite("Periodic jobs, without Redis", .timeLimit(.minutes(20)))
 struct PeriodicTests {
     @Test("are fired as time passes, each time once, and not while a queue is drained")
     func periodic() async throws {

@@ -7,7 +7,7 @@ import Testing
 
 /// The behaviours that the 24 tests of Onyx::Background 0.1 check, each with a test of the same subject: 9 of its manager,
 /// 10 of its worker, 5 of its watcher.
-@Suite("Onyx::Background's own behaviours", .timeLimit(.minutes(2)))
+@Suite("Onyx::Background's own behaviours", .timeLimit(.minutes(20)))
 struct OnyxBehaviours {
     /// What a machine that runs hundreds of tests at once may add to a time.
     private let slack = Duration.seconds(4)

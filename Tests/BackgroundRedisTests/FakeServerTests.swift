@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The client and servers that no Redis would be.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct FakeServerTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct FakeServerTests {
     @Test(arguments: [
         "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "$-2\r\n", "*2147483648\r\n", "\u{15}\u{3}\u{1}",
         "?\r\n",

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The client and a Redis that goes and comes back.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ReconnectTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct ReconnectTests {
     @Test func afterClientKillNameAndDatabaseAreRestored() async throws {
         let server = try await RedisServer.start()
         let losses = Record<RedisError>()

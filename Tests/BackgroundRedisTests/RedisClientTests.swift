@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The client against a real Redis that behaves.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct RedisClientTests {
+@Suite(.serialized, .timeLimit(.minutes(20))) struct RedisClientTests {
     @Test func overUnixSocketAndTCP() async throws {
         let server = try await RedisServer.start()
         for url in [server.url, server.tcpURL] {

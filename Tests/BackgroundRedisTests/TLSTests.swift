@@ -6,7 +6,7 @@ import Testing
 /// TLS against a real Redis, with certificates made for the test.
 @Suite(
     .serialized,
-    .timeLimit(.minutes(1)),
+    .timeLimit(.minutes(20)),
     .enabled("redis-server is built without TLS, or there is no openssl") { try TestCertificates.areUsable() }
 )
 struct TLSTests {

@@ -24,12 +24,12 @@ package final class Ledger: Sendable {
 
     /// Makes an empty one.
     package init() {
-        path = "/tmp/bg-ledger-\(UInt32.random(in: 0 ... .max))"
+        path = Files.path("ledger")
         _ = FileManager.default.createFile(atPath: path, contents: nil)
     }
 
     deinit {
-        try? FileManager.default.removeItem(atPath: path)
+        Files.remove(path)
     }
 
     package var environment: [String: String] { [Self.variable: path] }

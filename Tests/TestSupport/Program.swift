@@ -37,7 +37,7 @@ package final class Program: Sendable {
         preparation: [String]
     ) throws {
         self.name = name
-        logPath = "/tmp/bg-\(name)-\(UInt32.random(in: 0 ... .max)).log"
+        logPath = Files.path(name) + ".log"
         let executable = Self.folder + "/" + name
         guard FileManager.default.isExecutableFile(atPath: executable) else {
             throw RedisServer.Failure(description: "\(executable) is missing: swift build --product \(name)")
@@ -52,7 +52,7 @@ package final class Program: Sendable {
 
     deinit {
         kill()
-        try? FileManager.default.removeItem(atPath: logPath)
+        Files.remove(logPath)
     }
 
     // MARK: Signals and the end
@@ -125,8 +125,8 @@ package final class Program: Sendable {
         environment: [String: String] = [:],
         input: String = ""
     ) async throws -> Outcome {
-        let path = "/tmp/bg-\(name)-\(UInt32.random(in: 0 ... .max))"
-        defer { for kind in ["in", "out"] { try? FileManager.default.removeItem(atPath: "\(path).\(kind)") } }
+        let path = Files.path(name)
+        defer { for kind in ["in", "out"] { Files.remove("\(path).\(kind)") } }
         try Data(input.utf8).write(to: URL(fileURLWithPath: "\(path).in"))
         let program = try Program(
             name,

@@ -32,8 +32,7 @@ package final class RedisServer: Sendable {
     package var pid: Int32 { running.withLock { $0?.pid ?? 0 } }
 
     private init(options: [String], tcp: Bool) throws {
-        let folder = ProcessInfo.processInfo.environment["BG_TEST_FOLDER"] ?? "/tmp"
-        directory = "\(folder)/bg-redis-\(UInt32.random(in: 0 ... .max))"
+        directory = Files.path("redis")
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         port = tcp ? try FreePort.next() : 0
         self.options = options
@@ -41,7 +40,7 @@ package final class RedisServer: Sendable {
 
     deinit {
         kill()
-        try? FileManager.default.removeItem(atPath: directory)
+        Files.remove(directory)
     }
 
     /// Starts a server and waits until it answers.
@@ -66,7 +65,7 @@ package final class RedisServer: Sendable {
     /// Ends the server and removes its folder.
     package func stop() async {
         kill()
-        try? FileManager.default.removeItem(atPath: directory)
+        Files.remove(directory)
     }
 
     /// Ends the server, if it runs, and starts it with the same folder, socket and port.

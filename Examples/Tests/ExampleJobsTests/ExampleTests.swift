@@ -5,7 +5,7 @@ import Foundation
 import Logging
 import Testing
 
-@Suite("The examples", .timeLimit(.minutes(1)))
+@Suite("The examples", .timeLimit(.minutes(20)))
 struct ExampleTests {
     private func queue(_ jobs: JobRegistry = exampleJobs(), mode: TestQueue.Mode = .manual) -> TestQueue {
         TestQueue(jobs, mode: mode, middleware: producerMiddleware)

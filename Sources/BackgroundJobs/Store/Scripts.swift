@@ -39,6 +39,7 @@ package struct Scripts: Sendable {
         PackageResources.handing_lua,
         PackageResources.adopt_lua
     )
+    package var look = Script("look", Self.prelude, PackageResources.look_lua)
     package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
     package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
     package var fallback = Script("fallback", Self.prelude, PackageResources.fallback_lua)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Everything that runs the built `bg-cli`.
-@Suite("bg-cli", .serialized, .timeLimit(.minutes(5))) struct CLI {}
+@Suite("bg-cli", .serialized, .timeLimit(.minutes(20))) struct CLI {}
 
 /// A namespace of its own on a Redis that the tests share, and `bg-cli` as a process of its own.
 final class CLIBench: Sendable {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Arguments are bytes from end to end: no script and no reader decodes them (failures, J4 and J6).
-@Suite("Arguments", .timeLimit(.minutes(2)))
+@Suite("Arguments", .timeLimit(.minutes(20)))
 struct ArgumentBytesTests {
     private static let told: [[UInt8]] =
         [

@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("Enqueuing that goes wrong", .timeLimit(.minutes(2)))
+@Suite("Enqueuing that goes wrong", .timeLimit(.minutes(20)))
 struct EnqueueFaultsTests {
     @Test("a push to a key of a wrong type leaves no hash behind", arguments: ["ready:bad", "scheduled:bad"])
     func wrongType(_ key: String) async throws {

@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("A Redis that is out of memory", .timeLimit(.minutes(2)))
+@Suite("A Redis that is out of memory", .timeLimit(.minutes(20)))
 struct MaxMemoryTests {
     @Test("refuses jobs whole, and lets all else drain")
     func drains() async throws {

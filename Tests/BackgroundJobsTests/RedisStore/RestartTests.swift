@@ -4,7 +4,7 @@ import Logging
 import TestSupport
 import Testing
 
-@Suite("Enqueuing under a Redis that is restarted", .timeLimit(.minutes(3)))
+@Suite("Enqueuing under a Redis that is restarted", .timeLimit(.minutes(20)))
 struct RestartTests {
     @Test("each job is there exactly once, and no caller is bothered")
     func restarts() async throws {

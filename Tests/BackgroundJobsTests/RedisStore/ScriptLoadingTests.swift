@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("Scripts that Redis forgets", .timeLimit(.minutes(2)))
+@Suite("Scripts that Redis forgets", .timeLimit(.minutes(20)))
 struct ScriptLoadingTests {
     @Test("a flush between calls goes unnoticed, by each verb")
     func between() async throws {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a producer does after a connection that broke behind its EXEC, said by a server that does what the test wants.
-@Suite("A transaction without a reply", .timeLimit(.minutes(2)))
+@Suite("A transaction without a reply", .timeLimit(.minutes(20)))
 struct UnknownFateTests {
     private static let job = NewJob(id: "j", queue: "q", className: "C", arguments: [])
 
@@ -41,7 +41,7 @@ struct UnknownFateTests {
         let client = RedisClient(
             RedisConfiguration(
                 url: try RedisURL(server.url),
-                commandTimeout: .seconds(5),
+                commandTimeout: .seconds(60),
                 maximumBackoff: .milliseconds(20)
             ),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
@@ -96,7 +96,7 @@ struct UnknownFateTests {
 
     @Test("nobody can be asked: the error says that the fate is unknown")
     func unknown() async throws {
-        let (words, error) = try await enqueue(patience: .seconds(1), exec: { _ in .close }, others: { _, _ in .close })
+        let (words, error) = try await enqueue(patience: .seconds(5), exec: { _ in .close }, others: { _, _ in .close })
         #expect(words.count { $0 == "EXEC" } == 1)
         #expect(error?.code == .unknownFate)
         #expect(error?.message.contains("same ID") == true)
@@ -115,7 +115,7 @@ struct UnknownFateTests {
     @Test("hashes that can't be deleted again are told of")
     func cleanUpImpossible() async throws {
         let (words, error) = try await enqueue(
-            patience: .seconds(1),
+            patience: .seconds(5),
             exec: { _ in Self.wrongType },
             others: { _, _ in .close }
         )

@@ -4,7 +4,7 @@ import BackgroundRedis
 import TestSupport
 import Testing
 
-@Suite("Keys of a wrong type", .serialized, .timeLimit(.minutes(5)))
+@Suite("Keys of a wrong type", .serialized, .timeLimit(.minutes(20)))
 struct WrongTypesTests {
     static let types: [String: [String]] = [
         "string": ["SET", "", "x"], "list": ["RPUSH", "", "x"], "set": ["SADD", "", "x"],
@@ -182,6 +182,22 @@ struct WrongTypesTests {
                 #expect(sentence.contains("WRONGTYPE"))
                 #expect(adopted.verdicts["new"] == .never)
             }
+        }
+    }
+
+    @Test("nothing is cleared of a place that could not be taken off the list of places")
+    func places() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            try await redis.send(command: ["RENAME", "ns:ready:q", "ns:placed:q:on:web1"])
+            try await redis.send(command: ["HSET", "ns:jobs:a", "pla", "on:web1"])
+            try await redis.send(command: ["SET", "ns:places", "x"])
+            await #expect(throws: BackgroundError.self) {
+                try await redis.clear(.placed, of: "q:on:web1", limit: 3)
+            }
+            #expect(try await redis.send(command: ["LLEN", "ns:placed:q:on:web1"]).int == 1)
+            #expect(try await redis.send(command: ["EXISTS", "ns:jobs:a"]).int == 1)
         }
     }
 

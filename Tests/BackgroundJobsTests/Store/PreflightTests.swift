@@ -5,7 +5,7 @@ import Testing
 
 @testable import BackgroundJobs
 
-@Suite("A look at a Redis before work begins", .timeLimit(.minutes(2)))
+@Suite("A look at a Redis before work begins", .timeLimit(.minutes(20)))
 struct PreflightTests {
     private static let info = "redis_version:7.2.0\r\nrole:master\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n"
 
@@ -30,7 +30,7 @@ struct PreflightTests {
         }
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         do {
-            try await Preflight(RedisOptions(url: server.url), logger: logger)
+            try await Preflight(RedisOptions(url: server.url, connectTimeout: .seconds(30)), logger: logger)
                 .check(Rights.watcher(Keys(namespace: "bg")), allowsEviction: false)
         } catch {
             await server.stop()

@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: adopt", .timeLimit(.minutes(2)))
+@Suite("Conformance: adopt", .timeLimit(.minutes(20)))
 struct AdoptConformance {
     private static let reconnected = Voucher(node: "node-1", client: 8)
 

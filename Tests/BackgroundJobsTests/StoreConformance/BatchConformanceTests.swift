@@ -3,7 +3,7 @@ import Testing
 
 @testable import BackgroundJobs
 
-@Suite("A batch", .timeLimit(.minutes(2)))
+@Suite("A batch", .timeLimit(.minutes(20)))
 struct BatchConformance {
     private func job(_ id: String, waits: Bool = false) -> NewJob {
         NewJob(id: id, queue: waits ? "callbacks" : "q", className: "C", arguments: Array("{}".utf8), isWaiting: waits)

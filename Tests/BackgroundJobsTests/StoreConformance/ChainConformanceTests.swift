@@ -6,7 +6,7 @@ import Testing
 @testable import BackgroundJobs
 
 /// Jobs that wait for the one before them.
-@Suite("A chain", .timeLimit(.minutes(2)))
+@Suite("A chain", .timeLimit(.minutes(20)))
 struct ChainConformance {
     /// `a` → `b` → `c`, and `d` if one fails.
     private func enqueue(_ store: StoreUnderTest, due: NewJob.Due? = nil, expiry: Int64? = nil) async throws {

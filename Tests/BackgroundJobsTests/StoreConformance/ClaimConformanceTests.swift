@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: claim", .timeLimit(.minutes(2)))
+@Suite("Conformance: claim", .timeLimit(.minutes(20)))
 struct ClaimConformance {
     @Test(
         "a claim writes the attempt with all its fields and the job's count and last attempt",

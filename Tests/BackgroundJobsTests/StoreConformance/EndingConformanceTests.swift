@@ -3,7 +3,7 @@ import BackgroundJobsTesting
 import Testing
 
 /// What the options of a job make of the ends of its attempts.
-@Suite("Conformance: endings", .timeLimit(.minutes(2)))
+@Suite("Conformance: endings", .timeLimit(.minutes(20)))
 struct EndingConformance {
     /// Enqueues one job with these fields.
     private func enqueue(

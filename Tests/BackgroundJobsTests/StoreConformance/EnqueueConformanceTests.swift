@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: enqueue and dequeue", .timeLimit(.minutes(2)))
+@Suite("Conformance: enqueue and dequeue", .timeLimit(.minutes(20)))
 struct EnqueueConformance {
     @Test("a job is written with all its fields and goes to the tail of ready", arguments: StoreKind.allCases)
     func fields(_ kind: StoreKind) async throws {

@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: finish", .timeLimit(.minutes(2)))
+@Suite("Conformance: finish", .timeLimit(.minutes(20)))
 struct FinishConformance {
     @Test("completed: out of processing, with its end and time and no error", arguments: StoreKind.allCases)
     func completed(_ kind: StoreKind) async throws {

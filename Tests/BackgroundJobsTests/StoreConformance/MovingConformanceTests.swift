@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: promote, recover, give back", .timeLimit(.minutes(2)))
+@Suite("Conformance: promote, recover, give back", .timeLimit(.minutes(20)))
 struct MovingConformance {
     @Test(
         "what is due goes to the tail of ready in the order of its times, so many at most",

@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: jobs for some nodes only", .timeLimit(.minutes(2)))
+@Suite("Conformance: jobs for some nodes only", .timeLimit(.minutes(20)))
 struct PlacementConformance {
     private static let web1 = Voucher(node: "web1-12-0123abcd", client: 1)
     private static let web2 = Voucher(node: "web2-7-89ab01cd", client: 2)

@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(2)))
+@Suite("Conformance: pause, clear, move", .timeLimit(.minutes(20)))
 struct QueueConformance {
     @Test("pause and resume name what they have changed", arguments: StoreKind.allCases)
     func pause(_ kind: StoreKind) async throws {
@@ -48,6 +48,28 @@ struct QueueConformance {
             #expect(try await store.store.clear(.scheduled, of: "q", limit: 3) == WaitingStep(taken: 1, done: 1))
             let left = try await store.snapshot()
             #expect(left.jobs.isEmpty && left.sortedSets.isEmpty && left.lists.isEmpty)
+        }
+    }
+
+    @Test("what waits for a job that is cleared is cancelled with it, and counted", arguments: StoreKind.allCases)
+    func clearChain(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            let fields: [[JobOptions.Field]] = [[("nxt", "b")], [("aft", "a")]]
+            try await store.store.enqueueTogether(
+                zip(["a", "b"], fields).map { id, fields in
+                    NewJob(
+                        id: id,
+                        queue: "q",
+                        className: "C",
+                        arguments: [],
+                        fields: fields,
+                        isWaiting: id == "b"
+                    )
+                }
+            )
+            #expect(try await store.store.clear(.ready, of: "q", limit: 3) == WaitingStep(taken: 1, done: 1))
+            #expect(try await store.job("b")?["end"] == "Cancelled")
+            #expect(try await store.counters() == ["cancelled": 1])
         }
     }
 

@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: reap", .timeLimit(.minutes(2)))
+@Suite("Conformance: reap", .timeLimit(.minutes(20)))
 struct ReapConformance {
     private static let hour: Int64 = 3_600_000
 

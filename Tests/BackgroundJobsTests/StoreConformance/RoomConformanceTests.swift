@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: fibers of a queue's own", .timeLimit(.minutes(2)))
+@Suite("Conformance: fibers of a queue's own", .timeLimit(.minutes(20)))
 struct RoomConformance {
     private func claim(
         _ store: StoreUnderTest,

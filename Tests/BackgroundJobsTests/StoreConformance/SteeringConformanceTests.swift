@@ -3,7 +3,7 @@ import BackgroundJobsTesting
 import Testing
 
 /// What somebody does to jobs from outside: cancel, retry, delete.
-@Suite("Conformance: cancel, retry, delete", .timeLimit(.minutes(2)))
+@Suite("Conformance: cancel, retry, delete", .timeLimit(.minutes(20)))
 struct SteeringConformance {
     @Test("a job that waits ends as cancelled, with a record", arguments: StoreKind.allCases)
     func cancelWaiting(_ kind: StoreKind) async throws {

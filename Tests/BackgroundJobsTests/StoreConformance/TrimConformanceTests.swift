@@ -2,7 +2,7 @@ import BackgroundJobs
 import BackgroundJobsTesting
 import Testing
 
-@Suite("Conformance: trim", .timeLimit(.minutes(2)))
+@Suite("Conformance: trim", .timeLimit(.minutes(20)))
 struct TrimConformance {
     private static let all = Retention(age: .zero, count: nil)
     private static let ending: [TrimmedSet: Ending] = [

@@ -7,7 +7,7 @@ import Testing
 @testable import BackgroundJobs
 
 /// A watcher on a real Redis.
-@Suite("Watching", .timeLimit(.minutes(5)))
+@Suite("Watching", .timeLimit(.minutes(20)))
 struct WatchingTests {
     private static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
@@ -46,7 +46,7 @@ struct WatchingTests {
                 secondLook: .milliseconds(100),
                 keepFailed: keepFailed
             ),
-            redis: RedisOptions(url: server.url),
+            redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
             logger: quiet
         )
         let records = try Records(url: server.url)

@@ -8,7 +8,7 @@ import Testing
 
 private let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
-@Suite("Awaiting jobs", .timeLimit(.minutes(2)))
+@Suite("Awaiting jobs", .timeLimit(.minutes(20)))
 struct AwaitingTests {
     private func isAwaited(_ job: String, _ stage: OptionStage) async throws {
         try await eventually("\(job) is awaited") {

@@ -51,7 +51,7 @@ private struct Counted: Job {
     }
 }
 
-@Suite("Jobs that belong together", .timeLimit(.minutes(3)))
+@Suite("Jobs that belong together", .timeLimit(.minutes(20)))
 struct Chains {
     private static func jobs() -> JobRegistry {
         var jobs = JobRegistry()

@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Options", .timeLimit(.minutes(2)))
+@Suite("Options", .timeLimit(.minutes(20)))
 struct JobOptionsTests {
     private static let tooLong = Duration.seconds(36_500 * 86_400 + 1)
 

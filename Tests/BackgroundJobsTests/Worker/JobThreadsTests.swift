@@ -24,7 +24,7 @@ private final class Door: Sendable {
     }
 }
 
-@Suite("Jobs that block", .timeLimit(.minutes(2)))
+@Suite("Jobs that block", .timeLimit(.minutes(20)))
 struct JobThreadsTests {
     private func withWorker(
         threads: Int,
@@ -54,7 +54,12 @@ struct JobThreadsTests {
             )
             options.poolWidth = width
             let logger = Logger(label: "test") { _ in NotingLogHandler(notes: shop.log) }
-            let worker = try Worker(options, redis: RedisOptions(url: shop.server.url), jobs: jobs, logger: logger)
+            let worker = try Worker(
+                options,
+                redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
+                jobs: jobs,
+                logger: logger
+            )
             let run = Task { try await worker.run() }
             let result: Result<Void, any Error>
             do {

@@ -21,7 +21,7 @@ private struct Say: Job {
 
 private enum Tenant: JobContextKey { typealias Value = String }
 
-@Suite("Middleware", .timeLimit(.minutes(3)))
+@Suite("Middleware", .timeLimit(.minutes(20)))
 struct Middleware {
     @Test("runs around each job, in the order given, and may change the context")
     func order() async throws {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Pausing, with a worker on a real Redis.
-@Suite("A paused queue", .timeLimit(.minutes(2)))
+@Suite("A paused queue", .timeLimit(.minutes(20)))
 struct PausingTests {
     @Test("accepts jobs and runs none, though a worker waited for them; resumed, it runs them within a second")
     func pauseAndResume() async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import BackgroundJobs
 
 /// What worker programs declare, and jobs that end their periodic jobs.
-@Suite("Periodic jobs of a worker program", .timeLimit(.minutes(5)))
+@Suite("Periodic jobs of a worker program", .timeLimit(.minutes(20)))
 struct PeriodicWorkerTests {
     private struct Quiet: Job {
         var n = 1

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A worker of several queues on a real Redis.
-@Suite("Queues that share a worker", .timeLimit(.minutes(2)))
+@Suite("Queues that share a worker", .timeLimit(.minutes(20)))
 struct QueueSharingTests {
     private static func worker(_ shop: Workshop, _ options: WorkerOptions) throws -> Worker {
         var jobs = JobRegistry()
@@ -14,7 +14,12 @@ struct QueueSharingTests {
             shop.notes.add("begun \(context.jobID)")
             await shop.gate.wait()
         }
-        return try Worker(options, redis: RedisOptions(url: shop.server.url), jobs: jobs, logger: Workshop.quiet)
+        return try Worker(
+            options,
+            redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
+            jobs: jobs,
+            logger: Workshop.quiet
+        )
     }
 
     @Test("in turns are served one after the other, while both hold jobs")

@@ -47,7 +47,7 @@ private struct Reporting: Job {
     }
 }
 
-@Suite("A job's result", .timeLimit(.minutes(3)))
+@Suite("A job's result", .timeLimit(.minutes(20)))
 struct Results {
     private static func jobs() -> JobRegistry {
         var jobs = JobRegistry()

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Retries", .timeLimit(.minutes(3)))
+@Suite("Retries", .timeLimit(.minutes(20)))
 struct RetryTests {
     private static let soon = Backoff.fixed(.milliseconds(5))
 
@@ -328,7 +328,7 @@ private struct Poison: Job {
     static func onDeath(_ failure: JobFailure) async { told.tell("death") }
 }
 
-@Suite("The last try of a suspect", .timeLimit(.minutes(2)))
+@Suite("The last try of a suspect", .timeLimit(.minutes(20)))
 struct LastTries {
     @Test("calls the hooks when its process dies, since its worker lives")
     func hooks() async throws {

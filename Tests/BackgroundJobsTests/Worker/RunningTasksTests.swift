@@ -5,7 +5,7 @@ import Testing
 
 @testable import BackgroundJobs
 
-@Suite("The tasks of the running attempts", .timeLimit(.minutes(1)))
+@Suite("The tasks of the running attempts", .timeLimit(.minutes(20)))
 struct RunningTasksTests {
     private let tasks = RunningTasks(aside: SideThreads())
 
@@ -75,7 +75,7 @@ struct RunningTasksTests {
     }
 }
 
-@Suite("The threads beside the pool", .timeLimit(.minutes(1)))
+@Suite("The threads beside the pool", .timeLimit(.minutes(20)))
 struct SideThreadsTests {
     /// Cancellation handlers may do anything, and as many as there are processors may do it.
     @Test("go on though many of them are blocked")

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("A time limit", .timeLimit(.minutes(2)))
+@Suite("A time limit", .timeLimit(.minutes(20)))
 struct TimeLimitTests {
     @Test("cancels the attempt, which fails with Timeout, and is retried as the job's options say")
     func honoured() async throws {
@@ -21,6 +21,7 @@ struct TimeLimitTests {
                 #expect(try await shop.records.job(job)["ers"] == "1")
                 #expect(try await shop.records.stats()["timeout"] == 1)
                 // Once, and not in the task that was cancelled.
+                try await eventually("it was told") { Limited.notes.all.contains { $0.contains(job) } }
                 #expect(Limited.notes.all.filter { $0.contains(job) } == ["failed \(job) JobTimeout cancelled: false"])
 
                 // The last try.

@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("A worker", .timeLimit(.minutes(1)))
+@Suite("A worker", .timeLimit(.minutes(20)))
 struct WorkerTests {
     private struct Greet: Job {
         static let name = "Jobs::Greet"

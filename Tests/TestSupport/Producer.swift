@@ -1,14 +1,12 @@
-import TestSupport
-
 /// Enqueues jobs in the background until it is told to stop.
-final class Producer: Sendable {
+package final class Producer: Sendable {
     private let task: Task<[String], any Error>
     private let stops = Counter()
 
     /// - Parameters:
     ///   - batch: how many in one call.
     ///   - pause: the time between two calls.
-    init(_ stage: Stage, _ arguments: String, batch: Int = 20, pause: Duration = .milliseconds(15)) {
+    package init(_ stage: Stage, _ arguments: String, batch: Int = 20, pause: Duration = .milliseconds(15)) {
         task = Task { [stops] in
             var jobs: [String] = []
             while stops.value == 0 {
@@ -23,7 +21,7 @@ final class Producer: Sendable {
     }
 
     /// - Returns: the acknowledged IDs.
-    func stop() async throws -> [String] {
+    package func stop() async throws -> [String] {
         stops.next()
         return try await task.value
     }

@@ -1,25 +1,15 @@
-import BackgroundJobs
-import Foundation
+package import BackgroundJobs
 import Logging
-import TestSupport
-import Testing
-
-/// All whole-system tests. One after the other: each has several processes of its own, and the machine may be small.
-@Suite("The whole system", .serialized)
-struct SystemTests {}
-
-/// Whether the drills run at full length.
-let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
 
 /// A Redis, a ledger, and what it takes to run workers and watchers on them at the speed of tests.
-final class Stage: Sendable {
-    let server: RedisServer
-    let ledger = Ledger()
-    let records: Records
-    let manager: Manager
-    let namespace: String
+package final class Stage: Sendable {
+    package let server: RedisServer
+    package let ledger = Ledger()
+    package let records: Records
+    package let manager: Manager
+    package let namespace: String
 
-    init(_ options: [String] = [], namespace: String = "bg") async throws {
+    package init(_ options: [String] = [], namespace: String = "bg") async throws {
         server = try await RedisServer.start(options: options)
         self.namespace = namespace
         records = try Records(url: server.url, namespace: namespace)
@@ -38,11 +28,11 @@ final class Stage: Sendable {
     }
 
     /// A worker that runs the ledger's jobs, connected and waiting for jobs.
-    func worker(_ arguments: String..., url: String? = nil, waits: Bool = true) async throws -> Program {
+    package func worker(_ arguments: String..., url: String? = nil, waits: Bool = true) async throws -> Program {
         try await worker(arguments, url: url, waits: waits)
     }
 
-    func worker(
+    package func worker(
         _ arguments: [String],
         url: String? = nil,
         environment: [String: String] = [:],
@@ -62,7 +52,7 @@ final class Stage: Sendable {
     }
 
     /// A watcher that looks ten times a second, and judges after a second.
-    func watcher(_ arguments: String..., waits: Bool = true) async throws -> Program {
+    package func watcher(_ arguments: String..., waits: Bool = true) async throws -> Program {
         let program = try Program(
             "bg-watcher",
             ["--redis", server.url, "-n", namespace]
@@ -84,7 +74,7 @@ final class Stage: Sendable {
     }
 
     /// Enqueues ledger jobs, many at a time; returns the acknowledged IDs.
-    func enqueue(
+    package func enqueue(
         _ className: String,
         _ arguments: String = "{}",
         count: Int = 1,
@@ -96,14 +86,14 @@ final class Stage: Sendable {
     }
 
     /// Waits until each of these jobs has ended once, in the ledger.
-    func ended(_ jobs: [String], within limit: Duration = .seconds(120)) async throws {
+    package func ended(_ jobs: [String], within limit: Duration = .seconds(120)) async throws {
         try await eventually("\(jobs.count) jobs end", within: limit) {
             Set(ledger.entries.filter { $0.event == .end }.map(\.job)).isSuperset(of: jobs)
         }
     }
 
     /// Waits until nothing waits or runs in the queues.
-    func drained(_ queues: String..., within limit: Duration = .seconds(120)) async throws {
+    package func drained(_ queues: String..., within limit: Duration = .seconds(120)) async throws {
         let keys = records.keys
         for queue in queues.isEmpty ? ["default"] : queues {
             try await eventually("\(queue) is empty", within: limit) {
