@@ -255,6 +255,42 @@ struct WrongTypesTests {
         }
     }
 
+    @Test(
+        "an attempt without a readable hash stays where its end can't be recorded",
+        arguments: ["failed", "dead", "ready"]
+    )
+    func unreadable(_ kind: String) async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await redis.send(command: ["HDEL", "ns:attempts:\(job.attempt)", "wrk"])
+            try await redis.send(command: ["SET", "ns:\(kind):q", "x"])
+            let condemned = Condemned(queue: "q", attempt: job.attempt, judgement: .unreadable)
+            guard case .damaged(let sentence) = try await redis.reap([condemned]).first?.outcome else {
+                Issue.record("it was ended, or spared")
+                return
+            }
+            #expect(sentence.contains("ns:\(kind):q"))
+            #expect(try await redis.send(command: ["SCARD", "ns:processing:q"]).int == 1)
+        }
+    }
+
+    @Test("what can't be counted for this minute is told of")
+    func counting() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            let minute = try await store.now() / 60_000
+            for key in [minute, minute + 1] { try await redis.send(command: ["SET", "ns:stats:q:\(key)", "x"]) }
+            let finish = Finish(attempt: job.attempt, queue: "q", job: "a", milliseconds: 1, ending: .completed)
+            let exchange = try await redis.exchange([finish], .none, as: StoreUnderTest.voucher)
+            #expect(exchange.exceptions.isEmpty)
+            #expect(exchange.notices.contains { $0.queue == "q" && $0.sentence.contains("not counted in ns:stats:q:") })
+        }
+    }
+
     /// All wrong types in a full run, else one, in turn.
     private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
         let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

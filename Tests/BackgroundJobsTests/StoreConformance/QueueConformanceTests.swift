@@ -133,6 +133,25 @@ struct QueueConformance {
         }
     }
 
+    @Test("what was set aside is moved too, and its place is listed no more", arguments: StoreKind.allCases)
+    func movePlaced(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            try await store.edit { data in
+                data.lists["ready:q"] = nil
+                data.lists["placed:q:on:web1"] = ["a", "b"]
+                data.sets["places"] = ["q:on:web1"]
+                for id in ["a", "b"] { data.jobs[id]?["pla"] = "on:web1" }
+            }
+            let verbs = store.store
+            #expect(try await verbs.move(.placed, from: "q:on:web1", to: "r", limit: 1).done == 1)
+            #expect(try await store.set("places") == ["q:on:web1"])
+            #expect(try await verbs.move(.placed, from: "q:on:web1", to: "r", limit: 1).done == 1)
+            #expect(try await store.set("places") == [])
+            #expect(try await store.list("ready:r") == ["a", "b"])
+        }
+    }
+
     @Test("those for some nodes only go too, and are put aside anew elsewhere", arguments: StoreKind.allCases)
     func placed(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

@@ -110,6 +110,36 @@ struct ReapConformance {
         }
     }
 
+    @Test("a window that is no number counts as absent, and is told of", arguments: StoreKind.allCases)
+    func damagedWindow(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            try await store.edit { $0.attempts[job.attempt]?["crw"] = "abc" }
+            #expect(try await store.reap(job) == .ready)
+            #expect(try await store.attempt(job.attempt)?["msg"] == "crw was no number: abc")
+        }
+    }
+
+    @Test(
+        "whoever awaits a job is told that it is dead of an attempt without a readable hash",
+        arguments: StoreKind.allCases
+    )
+    func unreadableAndAwaited(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            try await store.edit { data in
+                data.attempts[job.attempt]?["wrk"] = nil
+                data.attempts[job.attempt]?["dlv"] = "amo"
+            }
+            #expect(try await store.store.ends(of: ["j"], for: Listener(token: "l", time: .seconds(60))) == [nil])
+            let condemned = Condemned(queue: "q", attempt: job.attempt, judgement: .unreadable)
+            #expect(try await store.store.reap([condemned]).map(\.outcome) == [.unreadable])
+            #expect(try await store.list("notes:l").first?.contains(#""err":"Bad Attempt""#) == true)
+        }
+    }
+
     @Test("a window that is no whole hours is told in seconds", arguments: StoreKind.allCases)
     func windowInSeconds(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
