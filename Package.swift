@@ -164,8 +164,9 @@ let package = Package(
         .executableTarget(
             name: "drill",
             dependencies: [
-                "BackgroundJobs", "BackgroundRedis", "TestSupport",
+                "BackgroundJobs", "BackgroundJobsCommands", "BackgroundRedis", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Drills"
         ),

@@ -64,7 +64,7 @@ struct PageOptions: ParsableArguments {
                     limit: limit - all.entries.count,
                     matching: filter
                 )
-            } catch let error as BackgroundError where error.code == .damaged {
+            } catch where error.code == .damaged {
                 note("\(queue) is left out. \(error.message)")
                 continue
             }
