@@ -38,7 +38,7 @@ final class Onyx: Sendable {
     init() async throws {
         server = try await RedisServer.start(tcp: false)
         records = try Records(url: server.url)
-        manager = try Manager(redis: RedisOptions(url: server.url), logger: quiet)
+        manager = try Manager(redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)), logger: quiet)
     }
 
     func close() async {
@@ -64,7 +64,7 @@ final class Onyx: Sendable {
         jobs.register(OnyxFailure.self)
         return try Worker(
             WorkerOptions(queues: .strict(["default"])),
-            redis: RedisOptions(url: server.url),
+            redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
             jobs: jobs,
             logger: quiet
         )
@@ -73,7 +73,7 @@ final class Onyx: Sendable {
     func watcher() throws -> Watcher {
         try Watcher(
             WatcherOptions(interval: .milliseconds(100), grace: .milliseconds(500)),
-            redis: RedisOptions(url: server.url),
+            redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
             logger: quiet
         )
     }

@@ -90,7 +90,7 @@ extension SystemTests {
             #expect(try await self.workers(stage).contains(" 10 "))
             let jobs = try await stage.enqueue("Spinning", #"{"ms":6000}"#, count: cores)
             try await eventually("it is shown as stalled") { try await self.workers(stage).contains(" stalled ") }
-            let inspector = try Inspector(redis: RedisOptions(url: stage.server.url))
+            let inspector = try Inspector(redis: RedisOptions(url: stage.server.url, connectTimeout: .seconds(30)))
             #expect(try await inspector.status(queues: ["default"]).queues.map(\.fibers) == [0])
             #expect(try await inspector.workers().map(\.isStalled) == [true])
             await inspector.close()

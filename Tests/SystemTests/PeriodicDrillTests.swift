@@ -13,7 +13,7 @@ extension SystemTests {
             let seconds = isFull ? 300 : 15
             let stage = try await Stage()
             let (records, keys) = (stage.records, stage.records.keys)
-            let inspector = try Inspector(redis: RedisOptions(url: stage.server.url))
+            let inspector = try Inspector(redis: RedisOptions(url: stage.server.url, connectTimeout: .seconds(30)))
             var watchers: [Program] = []
             for _ in 0..<3 { watchers.append(try await stage.watcher("--interval", "1", "--log-level", "info")) }
             let worker = try await stage.worker("--log-level", "info")

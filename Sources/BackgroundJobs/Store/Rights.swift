@@ -47,10 +47,13 @@ package struct Rights: Sendable {
         return Rights(
             commands: common(keys) + [
                 ["CLIENT", "LIST", "ID", "1"], ["CLIENT", "KILL", "ID", "0"],
-                ["SMEMBERS", keys.queues], ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
+                ["SSCAN", key.processing, "0"], ["HMGET", key.attempt, "wrk"],
                 ["LRANGE", key.handoff, "0", "0"], ["SRANDMEMBER", keys.places, "1"],
             ],
             inScripts: [key.delete] + ending(key) + [
+                // look
+                ["SMEMBERS", keys.queues], ["SCARD", keys.places], ["LLEN", key.handoff], ["SCARD", key.processing],
+                ["INFO", "server"],
                 ["LRANGE", key.placed, "0", "0"], ["LLEN", key.placed], ["LREM", key.placed, "1", "-"],
                 ["SREM", keys.places, ""], ["HDEL", key.job, "pla"],
                 ["SADD", key.processing, "-"], ["LREM", key.handoff, "1", "-"],

@@ -39,6 +39,7 @@ package struct Scripts: Sendable {
         PackageResources.handing_lua,
         PackageResources.adopt_lua
     )
+    package var look = Script("look", Self.prelude, PackageResources.look_lua)
     package var promote = Script("promote", Self.prelude, PackageResources.promote_lua)
     package var reap = Script("reap", Self.prelude, Self.endings, PackageResources.reap_lua)
     package var fallback = Script("fallback", Self.prelude, PackageResources.fallback_lua)
@@ -89,5 +90,10 @@ package struct Scripts: Sendable {
     private static let waiting = PackageResources.waiting_lua
     private static let periodic = PackageResources.periodic_lua
 
-    package init() {}
+    /// To put them together takes milliseconds, and a process has several stores.
+    private static let own = Scripts(assembled: ())
+
+    package init() { self = Self.own }
+
+    private init(assembled: Void) {}
 }

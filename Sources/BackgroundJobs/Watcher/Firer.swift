@@ -1,7 +1,7 @@
 import Logging
 
-/// fire: enqueues the jobs of periodic jobs when their times come. It sleeps until the next one does, and looks for new ones
-/// once an interval. It serves all queues, whichever the watcher was given.
+/// fire: enqueues the jobs of periodic jobs when their times come. It sleeps until the next one does; of new ones
+/// each look tells. It serves all queues, whichever the watcher was given.
 struct Firer: Sendable {
     static let step = 100
 
@@ -9,18 +9,31 @@ struct Firer: Sendable {
 
     func run() async {
         var plan = FiringPlan()
-        await watch.every("fire periodic jobs") { () async throws(BackgroundError) -> Duration? in
-            let began = ContinuousClock.now
-            // Those that are due and can't be fired stay in front.
-            var left = 0
-            while true {
-                let looked = ContinuousClock.now
-                let due = try await watch.store.due(limit: Self.step, offset: left)
-                guard !due.entries.isEmpty, !Task.isCancelled else {
-                    return due.wait.map { began.duration(to: looked) + .milliseconds(max($0, 1)) }
-                }
-                left += try await fire(due, &plan)
+        var due: ContinuousClock.Instant?
+        var number = 0
+        while !Task.isCancelled {
+            if let sight = await watch.looks.next(after: number, until: due) {
+                number = sight.number
+                if let look = sight.look { due = look.firing.map { look.asked + .milliseconds($0) } }
             }
+            guard let time = due, time <= .now else { continue }
+            due = nil
+            await watch.attempt("fire periodic jobs") { () async throws(BackgroundError) in due = try await fire(&plan)
+            }
+        }
+    }
+
+    /// Fires all that is due; returns when the next one is.
+    private func fire(_ plan: inout FiringPlan) async throws(BackgroundError) -> ContinuousClock.Instant? {
+        // Those that are due and can't be fired stay in front.
+        var left = 0
+        while true {
+            let asked = ContinuousClock.now
+            let due = try await watch.store.due(limit: Self.step, offset: left)
+            guard !due.entries.isEmpty, !Task.isCancelled else {
+                return due.wait.map { asked + .milliseconds(max($0, 1)) }
+            }
+            left += try await fire(due, &plan)
         }
     }
 
@@ -61,7 +74,7 @@ struct Firer: Sendable {
         guard !fired.isEmpty else { return }
         let more = fired.count > 10 ? ", …" : ""
         watch.logger.info(
-            "Fired \(fired.count) periodic jobs: \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
+            "Fired \(fired.count) periodic \(fired.count == 1 ? "job" : "jobs"): \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
         )
         for firing in fired {
             let late = now - (firing.time ?? now)

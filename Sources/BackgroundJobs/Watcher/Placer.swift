@@ -11,19 +11,22 @@ struct Placer: Sendable {
 
     func run() async {
         var absences = Absences()
-        await watch.every("place") { () async throws(BackgroundError) -> Duration? in
+        await watch.atEachLook("place") { look throws(BackgroundError) in
+            guard look.places > 0 else {
+                absences = Absences()
+                return
+            }
             do throws(BackgroundError) {
-                try await look(&absences)
+                try await place(&absences)
             } catch {
                 // Who was missing meanwhile is not known.
                 absences = Absences()
                 throw error
             }
-            return nil
         }
     }
 
-    private func look(_ absences: inout Absences) async throws(BackgroundError) {
+    private func place(_ absences: inout Absences) async throws(BackgroundError) {
         let keys = watch.store.keys
         let members = try await watch.store.send("SRANDMEMBER", keys.places, "\(Self.most)").array ?? []
         guard !members.isEmpty else {

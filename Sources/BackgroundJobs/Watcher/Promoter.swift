@@ -1,22 +1,31 @@
 import Logging
 
-/// promote: moves scheduled jobs to `ready` when they are due. It sleeps until the next one is, and looks for new ones once
-/// an interval.
+/// promote: moves scheduled jobs to `ready` when they are due. It sleeps until the next one is; of new ones each look tells.
 struct Promoter: Sendable {
     static let step = 500
 
     let watch: Watch
 
     func run() async {
-        await watch.every("promote") { () async throws(BackgroundError) -> Duration? in
-            let queues = try await watch.queues()
-            var next = watch.options.interval
-            let began = ContinuousClock.now
-            try await watch.forEach(queues, "promote") { queue throws(BackgroundError) in
-                guard let wait = try await promote(queue) else { return }
-                next = min(next, began.duration(to: .now) + wait)
+        // When the next job of each queue is due.
+        var dues: [String: ContinuousClock.Instant] = [:]
+        var number = 0
+        while !Task.isCancelled {
+            if let sight = await watch.looks.next(after: number, until: dues.values.min()) {
+                number = sight.number
+                if let look = sight.look {
+                    dues = look.queues.compactMapValues(\.due).mapValues { look.asked + .milliseconds($0) }
+                }
             }
-            return next
+            let now = ContinuousClock.now
+            let queues = dues.filter { $0.value <= now }.keys.sorted()
+            for queue in queues { dues[queue] = nil }
+            await watch.attempt("promote") { () async throws(BackgroundError) in
+                try await watch.forEach(queues, "promote") { queue throws(BackgroundError) in
+                    let began = ContinuousClock.now
+                    dues[queue] = try await promote(queue).map { began + $0 }
+                }
+            }
         }
     }
 
@@ -35,7 +44,7 @@ struct Promoter: Sendable {
         guard !jobs.isEmpty else { return }
         let more = jobs.count > 10 ? ", …" : ""
         watch.logger.info(
-            "Promoted \(jobs.count) jobs that were due: \(jobs.prefix(10).joined(separator: ", "))\(more)",
+            "Promoted \(jobs.count) \(jobs.count == 1 ? "job that was" : "jobs that were") due: \(jobs.prefix(10).joined(separator: ", "))\(more)",
             metadata: [LogKey.queue: "\(queue)"]
         )
         for job in jobs {

@@ -26,25 +26,43 @@ struct Reaper: Sendable {
             namespace: watch.namespace
         )
         var surveyed: ContinuousClock.Instant?
-        await watch.every("reap") { () async throws(BackgroundError) -> Duration? in
-            do throws(BackgroundError) {
-                return try await look(&judge, &surveyed)
-            } catch {
-                judge.scriptWasRefused()
-                throw error
+        var number = 0
+        var again: ContinuousClock.Instant?
+        while !Task.isCancelled {
+            var look: Look?
+            if let sight = await watch.looks.next(after: number, until: again) {
+                number = sight.number
+                look = sight.look
+            } else {
+                // A second look, before the interval is over.
+                await watch.attempt("look") { () async throws(BackgroundError) in look = try await watch.look() }
             }
+            again = nil
+            let began = ContinuousClock.now
+            var isWhole = false
+            if let look {
+                isWhole = await watch.attempt("reap") { () async throws(BackgroundError) in
+                    again = try await reap(look, &judge, &surveyed).map { began + $0 }
+                }
+            }
+            if !isWhole { judge.scriptWasRefused() }
         }
     }
 
-    private func look(
+    /// Returns how soon another look is wanted, if before the next interval.
+    private func reap(
+        _ look: Look,
         _ judge: inout Judge,
         _ surveyed: inout ContinuousClock.Instant?
     ) async throws(BackgroundError) -> Duration? {
-        judge.beginLook(try await facts(), now: .now)
-        let queues = try await watch.queues()
-        judge.keep(queues: Set(queues))
-        try await watch.forEach(queues, "reap") { queue throws(BackgroundError) in
-            try await see(queue, &judge)
+        judge.beginLook(look.facts, now: .now)
+        judge.keep(queues: Set(look.queues.keys))
+        try await watch.forEach(look.queues.keys.sorted(), "reap") { queue throws(BackgroundError) in
+            if look.queues[queue]?.processing == 0 {
+                _ = judge.see([], in: queue)
+            } else {
+                try await see(queue, &judge)
+            }
         }
         var listed = try await list(judge.vouchers)
         let missing = judge.missing(listed)
@@ -65,29 +83,6 @@ struct Reaper: Sendable {
     }
 
     // MARK: Facts
-
-    private func facts() async throws(BackgroundError) -> Judge.ServerFacts {
-        var pipeline = Pipeline()
-        pipeline.command("TIME")
-        pipeline.command("INFO", "server")
-        pipeline.command("INFO", "replication")
-        // A script, so that a server that refuses them (LOADING, BUSY) is found out before anybody is judged.
-        _ = try await store.recover([], in: ".")
-        guard let session = store.client.session else {
-            throw BackgroundError(.unavailable, "The connection to Redis is being made anew.")
-        }
-        let replies = try await store.send(pipeline, session: session.number)
-        let time = try replies[0].orThrow().array ?? []
-        guard time.count == 2, let seconds = time[0].int, let micros = time[1].int else {
-            throw BackgroundError(.damaged, "Redis answered TIME with something that is no time.")
-        }
-        return Judge.ServerFacts(
-            session: session.number,
-            runID: ServerInfo(try replies[1].orThrow().text ?? "").runID,
-            isMaster: ServerInfo(try replies[2].orThrow().text ?? "").isMaster,
-            time: seconds * 1000 + micros / 1000
-        )
-    }
 
     private func see(_ queue: String, _ judge: inout Judge) async throws(BackgroundError) {
         var attempts: Set<String> = []

@@ -10,14 +10,13 @@ struct Recoverer: Sendable {
 
     func run() async {
         var seen: [String: [String]] = [:]
-        await watch.every("recover") { () async throws(BackgroundError) -> Duration? in
-            let queues = try await watch.queues()
+        await watch.atEachLook("recover") { look throws(BackgroundError) in
+            let queues = look.queues.filter { $0.value.handoff > 0 }.keys.sorted()
             var now: [String: [String]] = [:]
             try await watch.forEach(queues, "recover") { queue throws(BackgroundError) in
                 now[queue] = try await recover(queue, seenBefore: Set(seen[queue] ?? []))
             }
             seen = now
-            return nil
         }
     }
 

@@ -10,18 +10,17 @@ struct Trimmer: Sendable {
 
     func run() async {
         var places: Places = [:]
-        await watch.every("trim") { () async throws(BackgroundError) -> Duration? in
-            let queues = try await watch.queues()
+        await watch.atEachLook("trim") { look throws(BackgroundError) in
             for set in TrimmedSet.allCases {
                 let keep = watch.options.retention(of: set)
                 guard keep.age != nil || keep.count != nil else { continue }
+                let queues = look.queues.keys.filter { look.mayTrim(set, of: $0, keep: keep) }.sorted()
                 try await watch.forEach(queues, "trim") { queue throws(BackgroundError) in
                     let removed = try await trim(set, of: queue, keep: keep, &places)
                     // A dead job takes its attempts along, and they stand in the sets of any queue.
                     if set == .dead, removed > 0 { Self.change(&places) }
                 }
             }
-            return nil
         }
     }
 

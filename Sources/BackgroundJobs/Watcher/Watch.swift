@@ -11,21 +11,26 @@ struct Watch: Sendable {
     let logger: Logger
     let notices = NoticeLog()
     let known = KnownQueues()
+    let looks = Looks()
 
-    /// The queues to look after at present. Where `queues` was lost or is of a wrong type, those known from elsewhere.
-    func queues() async throws(BackgroundError) -> [String] {
-        if let queues = options.queues { return queues }
-        do throws(BackgroundError) {
-            let members = try await store.send("SMEMBERS", store.keys.queues).array ?? []
-            known.stored(Set(members.compactMap(\.text).filter(isQueue)))
-        } catch {
-            guard error.isWrongType else { throw error }
+    /// Looks what there is to do. Where `queues` was lost or is of a wrong type, in the queues known from elsewhere.
+    func look() async throws(BackgroundError) -> Look {
+        let asked = options.queues ?? known.all
+        var look = try await store.look(asked, readsQueues: options.queues == nil)
+        switch look.stored {
+        case nil: break
+        case .success(let names): known.stored(Set(names.filter(isQueue)))
+        case .failure(let error):
             known.stored(nil)
             notices.log("queues", error.message) {
                 logger.error("The names of queues are known from connected workers alone: \($0)")
             }
         }
-        return known.all
+        let new = options.queues == nil ? Set(known.all).subtracting(asked) : []
+        if !new.isEmpty {
+            look.queues.merge(try await store.look(new.sorted(), readsQueues: false).queues) { $1 }
+        }
+        return look
     }
 
     /// A queue that the name of a connected worker tells of is watched, and stands in `queues` again if that was lost.
@@ -57,25 +62,44 @@ struct Watch: Sendable {
         }
     }
 
-    /// Carries a duty out again and again until the task is cancelled. What goes wrong is said and tried again: a duty
-    /// keeps no state that matters.
-    ///
-    /// - Parameter duty: returns how long until it is needed again, or nil for the interval.
-    func every(_ name: String, _ duty: () async throws(BackgroundError) -> Duration?) async {
+    /// Looks once an interval until the task is cancelled, and tells all duties.
+    func run() async {
         while !Task.isCancelled {
             let started = ContinuousClock.now
-            var pause = options.interval
-            do {
-                pause = min(pause, try await duty() ?? pause)
-            } catch {
-                guard !Task.isCancelled else { return }
-                // Of a connection that broke the connection tells itself.
-                let level: Logger.Level = error.isOfConnection ? .debug : .warning
-                notices.log(name, error.message) { logger.log(level: level, "Could not \(name): \($0)") }
-                pause = max(pause, .milliseconds(100))
-            }
+            var look: Look?
+            await attempt("look") { () async throws(BackgroundError) in look = try await self.look() }
+            looks.publish(look)
             // Cancellation is the stop; there is nothing to clean up.
+            let pause = look == nil ? max(options.interval, .milliseconds(100)) : options.interval
             try? await Task.sleep(until: started + pause, tolerance: .zero, clock: .continuous)
+        }
+    }
+
+    /// Carries a duty out at every look until the task is cancelled.
+    func atEachLook(_ name: String, _ duty: (Look) async throws(BackgroundError) -> Void) async {
+        var number = 0
+        while !Task.isCancelled {
+            guard let sight = await looks.next(after: number) else { continue }
+            number = sight.number
+            guard let look = sight.look else { continue }
+            await attempt(name) { () async throws(BackgroundError) in try await duty(look) }
+        }
+    }
+
+    /// Tries a step of a duty. What goes wrong is said, and tried again at the next look: a duty keeps no state that matters.
+    ///
+    /// - Returns: whether it went well.
+    @discardableResult
+    func attempt(_ name: String, _ step: () async throws(BackgroundError) -> Void) async -> Bool {
+        do {
+            try await step()
+            return true
+        } catch {
+            guard !Task.isCancelled else { return false }
+            // Of a connection that broke the connection tells itself.
+            let level: Logger.Level = error.isOfConnection ? .debug : .warning
+            notices.log(name, error.message) { logger.log(level: level, "Could not \(name): \($0)") }
+            return false
         }
     }
 

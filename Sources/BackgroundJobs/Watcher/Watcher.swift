@@ -88,6 +88,7 @@ public final class Watcher: Service {
         )
         logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
         await withTaskGroup(of: Void.self) { duties in
+            duties.addTask { await watch.run() }
             duties.addTask { await Promoter(watch: watch).run() }
             duties.addTask { await Firer(watch: watch).run() }
             duties.addTask { await Reaper(watch: watch).run() }

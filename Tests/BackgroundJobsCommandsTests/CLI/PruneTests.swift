@@ -54,8 +54,20 @@ extension CLI {
         func namespace() async throws {
             try await CLIBench.with { bench in
                 try await fill(bench)
-                let other = try Manager(redis: RedisOptions(url: bench.server.url, namespace: bench.namespace + ":2"))
-                let longer = try Manager(redis: RedisOptions(url: bench.server.url, namespace: bench.namespace + "2"))
+                let other = try Manager(
+                    redis: RedisOptions(
+                        url: bench.server.url,
+                        namespace: bench.namespace + ":2",
+                        connectTimeout: .seconds(30)
+                    )
+                )
+                let longer = try Manager(
+                    redis: RedisOptions(
+                        url: bench.server.url,
+                        namespace: bench.namespace + "2",
+                        connectTimeout: .seconds(30)
+                    )
+                )
                 for manager in [other, longer] {
                     _ = try await manager.enqueue("Mail", queue: "q")
                     await manager.close()
@@ -85,7 +97,11 @@ extension CLI {
         func connected() async throws {
             try await CLIBench.with { bench in
                 try await fill(bench)
-                let redis = RedisOptions(url: bench.server.url, namespace: bench.namespace)
+                let redis = RedisOptions(
+                    url: bench.server.url,
+                    namespace: bench.namespace,
+                    connectTimeout: .seconds(30)
+                )
                 let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
                 let watcher = try Watcher(redis: redis, logger: quiet)
                 async let watching: Void = watcher.run()

@@ -33,7 +33,11 @@ extension CLI {
         @Test("clears what waits, and what is scheduled where that is asked for")
         func clear() async throws {
             try await CLIBench.with { bench in
-                let redis = RedisOptions(url: bench.server.url, namespace: bench.namespace)
+                let redis = RedisOptions(
+                    url: bench.server.url,
+                    namespace: bench.namespace,
+                    connectTimeout: .seconds(30)
+                )
                 _ = try await bench.manager.enqueue("Mail", contentsOf: (0..<1234).map { "\($0)" }, queue: "low")
                 _ = try await bench.manager.enqueue("Mail", in: .seconds(600), queue: "low")
                 let refused = try await bench.cli("queue", "clear", "low")

@@ -11,7 +11,11 @@ extension CLI {
         @Test("shows sums, queues, and a worker with what it runs")
         func all() async throws {
             try await CLIBench.with { bench in
-                let redis = RedisOptions(url: bench.server.url, namespace: bench.namespace)
+                let redis = RedisOptions(
+                    url: bench.server.url,
+                    namespace: bench.namespace,
+                    connectTimeout: .seconds(30)
+                )
                 var jobs = JobRegistry()
                 jobs.register("Waits", raw: { _, _ in try await Task.sleep(for: .seconds(600)) })
                 let options = WorkerOptions(

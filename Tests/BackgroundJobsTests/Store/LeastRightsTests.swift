@@ -188,7 +188,9 @@ struct LeastRightsTests {
                 job
             }
             if isTold {
-                try await withManager(redis: RedisOptions(url: system.server.url)) { _ = try await $0.cancel(job) }
+                try await withManager(redis: RedisOptions(url: system.server.url, connectTimeout: .seconds(30))) {
+                    _ = try await $0.cancel(job)
+                }
             } else {
                 _ = try await system.server.command("HSET", "bg:jobs:\(job)", "cnl", "1")
                 let list = try await system.server.command("CLIENT", "LIST").text ?? ""
@@ -441,7 +443,7 @@ private struct System: Sendable {
 
     private static func options(_ server: RedisServer, _ users: [String: [String]], _ user: String) -> RedisOptions {
         let password = users[user]?.first { $0.hasPrefix(">") }?.dropFirst() ?? ""
-        return RedisOptions(url: "unix://\(user):\(password)@\(server.socketPath)")
+        return RedisOptions(url: "unix://\(user):\(password)@\(server.socketPath)", connectTimeout: .seconds(30))
     }
 
     func redis(_ user: String) -> RedisOptions { Self.options(server, users, user) }

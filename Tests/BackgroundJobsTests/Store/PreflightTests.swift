@@ -30,7 +30,7 @@ struct PreflightTests {
         }
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         do {
-            try await Preflight(RedisOptions(url: server.url), logger: logger)
+            try await Preflight(RedisOptions(url: server.url, connectTimeout: .seconds(30)), logger: logger)
                 .check(Rights.watcher(Keys(namespace: "bg")), allowsEviction: false)
         } catch {
             await server.stop()

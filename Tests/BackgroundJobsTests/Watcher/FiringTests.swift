@@ -21,7 +21,7 @@ struct FiringTests {
             let logger = Logger(label: "test") { [log] _ in NotingLogHandler(notes: log) }
             let watcher = try Watcher(
                 WatcherOptions(interval: interval),
-                redis: RedisOptions(url: server.url),
+                redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
                 logger: logger
             )
             async let watching: Void = watcher.run()
@@ -58,7 +58,7 @@ struct FiringTests {
         let bench = Bench(
             server: server,
             records: try Records(url: server.url),
-            inspector: try Inspector(redis: RedisOptions(url: server.url), logger: quiet)
+            inspector: try Inspector(redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)), logger: quiet)
         )
         let result: Result<Void, any Error>
         do {

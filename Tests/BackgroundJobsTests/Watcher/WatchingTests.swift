@@ -46,7 +46,7 @@ struct WatchingTests {
                 secondLook: .milliseconds(100),
                 keepFailed: keepFailed
             ),
-            redis: RedisOptions(url: server.url),
+            redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
             logger: quiet
         )
         let records = try Records(url: server.url)

@@ -59,7 +59,12 @@ struct JobThreadsTests {
             )
             options.poolWidth = width
             let logger = Logger(label: "test") { _ in NotingLogHandler(notes: shop.log) }
-            let worker = try Worker(options, redis: RedisOptions(url: shop.server.url), jobs: jobs, logger: logger)
+            let worker = try Worker(
+                options,
+                redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
+                jobs: jobs,
+                logger: logger
+            )
             let run = Task { try await worker.run() }
             let result: Result<Void, any Error>
             do {

@@ -12,7 +12,7 @@ struct OptionStage: Sendable {
 
     init(server: RedisServer) throws {
         self.server = server
-        redis = RedisOptions(url: server.url)
+        redis = RedisOptions(url: server.url, connectTimeout: .seconds(30))
         manager = try Manager(redis: redis, logger: Self.quiet)
         records = try Records(url: server.url)
     }

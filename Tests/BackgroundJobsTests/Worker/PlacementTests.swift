@@ -16,7 +16,7 @@ struct PlacementTests {
         }
         return try Worker(
             WorkerOptions(queues: try .strict(["default"]), fibers: fibers, name: name, gracePeriod: .zero),
-            redis: RedisOptions(url: shop.server.url),
+            redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
             jobs: jobs,
             logger: Workshop.quiet
         )
@@ -73,7 +73,7 @@ struct PlacementTests {
         try await Self.withWorkers(["one"]) { shop in
             let watcher = try Watcher(
                 WatcherOptions(interval: .milliseconds(50)),
-                redis: RedisOptions(url: shop.server.url),
+                redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
                 logger: Workshop.quiet
             )
             async let watching: Void = watcher.run()
@@ -86,7 +86,7 @@ struct PlacementTests {
             #expect(try await Self.name(shop, of: patient) == "one")
             let started = try #require(Int(try await shop.records.attempts(of: patient)[0]["sta"] ?? ""))
             #expect(started - queued >= 300)
-            let inspector = try Inspector(redis: RedisOptions(url: shop.server.url))
+            let inspector = try Inspector(redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)))
             #expect(try await inspector.job(strict)?.job.state == .placed)
             #expect(try await inspector.jobs(in: .placed, queue: "default").entries.map(\.id) == [strict])
             #expect(try await inspector.status(queues: ["default"]).queues[0].placed == 1)
@@ -175,7 +175,7 @@ struct PlacementTests {
                 try await shop.manager.enqueue(Local(), options: JobOptions(fallback: .after(.seconds(1)))).id
             )
             #expect(hasty["on"] == "one" && hasty["fbk"] == "1000")
-            let inspector = try Inspector(redis: RedisOptions(url: shop.server.url))
+            let inspector = try Inspector(redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)))
             let id = try await shop.enqueue("Quick", JobOptions(on: "one", fallback: .never))
             let copy = try await shop.records.job(try await inspector.copy(id, arguments: "{}"))
             #expect(copy["on"] == "one" && copy["fbk"] == "never" && copy["ori"] == id)

@@ -14,7 +14,12 @@ struct QueueSharingTests {
             shop.notes.add("begun \(context.jobID)")
             await shop.gate.wait()
         }
-        return try Worker(options, redis: RedisOptions(url: shop.server.url), jobs: jobs, logger: Workshop.quiet)
+        return try Worker(
+            options,
+            redis: RedisOptions(url: shop.server.url, connectTimeout: .seconds(30)),
+            jobs: jobs,
+            logger: Workshop.quiet
+        )
     }
 
     @Test("in turns are served one after the other, while both hold jobs")

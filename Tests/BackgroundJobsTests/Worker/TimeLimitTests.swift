@@ -21,6 +21,7 @@ struct TimeLimitTests {
                 #expect(try await shop.records.job(job)["ers"] == "1")
                 #expect(try await shop.records.stats()["timeout"] == 1)
                 // Once, and not in the task that was cancelled.
+                try await eventually("it was told") { Limited.notes.all.contains { $0.contains(job) } }
                 #expect(Limited.notes.all.filter { $0.contains(job) } == ["failed \(job) JobTimeout cancelled: false"])
 
                 // The last try.

@@ -69,7 +69,7 @@ final class Workshop: Sendable {
     init() async throws {
         server = try await RedisServer.start(tcp: false)
         records = try Records(url: server.url)
-        manager = try Manager(redis: RedisOptions(url: server.url), logger: Self.quiet)
+        manager = try Manager(redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)), logger: Self.quiet)
     }
 
     static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -112,7 +112,12 @@ final class Workshop: Sendable {
         )
         options.poolWidth = width
         let logger = Logger(label: "test") { [log] _ in NotingLogHandler(notes: log) }
-        return try Worker(options, redis: RedisOptions(url: server.url), jobs: jobs, logger: logger)
+        return try Worker(
+            options,
+            redis: RedisOptions(url: server.url, connectTimeout: .seconds(30)),
+            jobs: jobs,
+            logger: logger
+        )
     }
 
     func enqueue(_ className: String, _ options: JobOptions = JobOptions()) async throws -> String {
