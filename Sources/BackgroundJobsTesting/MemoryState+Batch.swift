@@ -16,7 +16,7 @@ extension MemoryState {
             let depth = sequence(first: parent) { batches[$0]?.present("prn") }.count { _ in true }
             if depth >= Self.deepest { return .deep }
         }
-        write([batch.onComplete, batch.onSuccess, batch.onDeath].compactMap(\.self), nil)
+        write([batch.onComplete, batch.onSuccess, batch.onDeath].compactMap(\.self), nil, opens: true)
         var record = Record()
         for field in ["tot", "pen", "suc", "ded", "oth"] { record[field] = "0" }
         record["qat"] = "\(now)"
@@ -36,7 +36,7 @@ extension MemoryState {
 
     mutating func add(_ jobs: [NewJob], to batch: String) -> BatchVerdict {
         guard let record = data.batches[batch] else { return .missing }
-        if record["fin"] != nil, jobs.contains(where: { data.jobs[$0.id] == nil }) { return .over }
+        if record["fin"] != nil, jobs.contains(where: { isNew($0.id) }) { return .over }
         let added = write(jobs, batch)
         if added > 0 {
             add(Int64(added), to: "tot", of: batch)
@@ -56,11 +56,21 @@ extension MemoryState {
         return .done
     }
 
+    /// Of one that was dequeued from a long list the hash is still there.
+    private func isNew(_ job: String) -> Bool { data.jobs[job] == nil || data.jobs[job]?["end"] == "Dequeued" }
+
     /// Writes those that are not there; returns how many.
+    ///
+    /// - Parameter opens: they are the callbacks of a new batch. Else those that wait are written only along with one that does
+    ///   not: where that is there all of them were, and some may be gone.
     @discardableResult
-    mutating func write(_ jobs: [NewJob], _ batch: String?) -> Int {
-        let new = jobs.filter { data.jobs[$0.id] == nil }
+    mutating func write(_ jobs: [NewJob], _ batch: String?, opens: Bool = false) -> Int {
+        var seen: Set<String> = []
+        let new = jobs.filter { seen.insert($0.id).inserted && isNew($0.id) }
+        guard opens || new.contains(where: { !$0.isWaiting }) else { return 0 }
         for job in new {
+            data.jobs[job.id] = nil
+            clearDeadline("jobs:\(job.id)")
             queue(job)
             if !job.isWaiting { data.jobs[job.id]?["bat"] = batch }
         }

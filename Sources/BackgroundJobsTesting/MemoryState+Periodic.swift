@@ -42,7 +42,9 @@ extension MemoryState {
         guard score(of: name) == firing.due else { return .taken }
         guard firing.due <= now else { return .early }
         let record = data.periodics[name] ?? Record()
-        guard (record["exp"] ?? "") == firing.expression, (record["tz"] ?? "") == firing.zone else { return .taken }
+        guard (record["exp"] ?? "") == firing.expression, (record["tz"] ?? "") == firing.zone,
+            (record["mis"] ?? "") == firing.missed, (record["unt"] ?? "") == firing.until
+        else { return .taken }
         if record["pau"] == "1" || record.present("end") != nil {
             setScore(of: name, to: Self.never)
             return .rested

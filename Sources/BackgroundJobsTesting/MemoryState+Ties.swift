@@ -22,7 +22,8 @@ extension MemoryState {
                 let former = record.present("stp").map { $0.dropLast() + "," } ?? "["
                 release(next, ["stp": former + step + "}]"])
             }
-            if !isInForce(next) { dropWaiting(onFailure) }
+            // A step that was cancelled may be retried by hand.
+            if !isInForce(next) { dropWaiting(onFailure, for: next == nil ? 300_000 : Self.retention) }
         case "Dead", "Discarded":
             let failure =
                 "{\"job\":\(json(job)),\"cls\":\(json(record["cls"] ?? "")),\"err\":\(json(facts.error ?? end)),"

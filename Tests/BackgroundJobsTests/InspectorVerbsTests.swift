@@ -406,4 +406,13 @@ import Testing
             }
         }
     }
+
+    @Test func aCopyHasTheHeaders() async throws {
+        try await with { bench in
+            let id = try await bench.manager.enqueue("C", queue: "q").id
+            try await bench.records.send([["HSET", bench.key("jobs:\(id)"), "hdr", #"{"tenant":"acme"}"#]])
+            let copy = try await bench.inspector.copy(id, arguments: "[2]")
+            #expect(try await bench.records("HGET", bench.key("jobs:\(copy)"), "hdr").text == #"{"tenant":"acme"}"#)
+        }
+    }
 }

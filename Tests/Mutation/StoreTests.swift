@@ -101,7 +101,7 @@ struct StoreTests: Sendable {
         "enqueue.lua": ["UniqueConformance", "EnqueueConformance"],
         "exchange.lua": ["FinishConformance", "EndingConformance"],
         "fallback.lua": ["PlacementConformance"],
-        "fire.lua": ["PeriodicConformance"],
+        "fire.lua": ["PeriodicConformance", "RepeatedConformance"],
         "handing.lua": ["AdoptConformance", "ClaimConformance"],
         "look.lua": ["LookTests"],
         "move.lua": ["QueueConformance"],
@@ -115,7 +115,7 @@ struct StoreTests: Sendable {
         "retry.lua": ["SteeringConformance"],
         "steer.lua": ["PeriodicConformance"],
         "ties.lua": ["ChainConformance", "BatchConformance", "AwaitConformance"],
-        "together.lua": ["ChainConformance", "BatchConformance"],
+        "together.lua": ["ChainConformance", "BatchConformance", "RepeatedConformance"],
         "trim.lua": ["TrimConformance"],
         "waiting.lua": ["SteeringConformance", "EnqueueConformance", "QueueConformance"],
     ]

@@ -14,6 +14,8 @@ package protocol NoteSource: Sendable {
 package protocol NoteHost: AnyObject, Sendable {
     /// The jobs that are awaited.
     var awaited: [String] { get }
+    /// Whether there are any.
+    var isAwaiting: Bool { get }
     func heard(_ end: JobEnd)
     /// Nothing can be heard of this job.
     func failed(_ job: String, _ error: BackgroundError)
@@ -61,14 +63,23 @@ final class Awaiting: NoteHost {
         guard isOpen else { throw BackgroundError(.unavailable, "The manager has been closed.") }
         defer { forget(job, waiter) }
         source.listen(for: self)
-        do throws(BackgroundError) {
-            if let end = try await store.ends(of: [job], for: source.listener)[0] { return end }
-        } catch {
-            if Task.isCancelled { throw CancellationError() }
-            // A connection that broke is made again, and then the source asks for all.
-            guard error.isOfConnection else { throw error }
-        }
+        if let end = try await ask(job) { return end }
         return try await waiter.value()
+    }
+
+    /// How the job has ended; nil: it has not, or the source is going to ask. As long as Redis answers nobody it is asked again.
+    private func ask(_ job: String) async throws -> JobEnd? {
+        while true {
+            do throws(BackgroundError) {
+                return try await store.ends(of: [job], for: source.listener)[0]
+            } catch {
+                if Task.isCancelled { throw CancellationError() }
+                // A connection that broke is made again, and then the source asks for all.
+                if error.isOfConnection { return nil }
+                guard error.maySoonBeAnswered else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
     }
 
     private func forget(_ job: String, _ waiter: Waiter) {
@@ -88,6 +99,8 @@ final class Awaiting: NoteHost {
     }
 
     // MARK: What the source tells
+
+    var isAwaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
 
     var awaited: [String] { state.withLock { Array($0.waiting.keys) } }
 

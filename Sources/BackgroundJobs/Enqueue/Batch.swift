@@ -28,6 +28,8 @@ public struct Batch: Sendable, Hashable {
     ///   - delay: how long from now it is to run; nil or zero: at once.
     ///   - time: when it is to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice: a job that is there already under this ID is neither added nor counted again, so
+    ///     that adding may be repeated, as by a job that runs again. nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``. Uniqueness can't be had here.
     /// - Throws: ``BackgroundError``: `refused` if the batch is complete or is kept no longer, or as for enqueuing.
     @discardableResult
@@ -36,9 +38,18 @@ public struct Batch: Sendable, Hashable {
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String? = nil,
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) async throws -> JobHandle<J.Output> {
-        try await enqueue(contentsOf: CollectionOfOne(job), in: delay, at: time, queue: queue, options: options)[0]
+        let id: ((J) -> String)? = if let id { { _ in id } } else { nil }
+        return try await enqueue(
+            contentsOf: CollectionOfOne(job),
+            in: delay,
+            at: time,
+            queue: queue,
+            options: options,
+            id: id
+        )[0]
     }
 
     /// Adds any number of jobs, in steps of a few hundred.
@@ -49,20 +60,23 @@ public struct Batch: Sendable, Hashable {
     ///   - time: when they are to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
     ///   - options: what they ask for. Uniqueness can't be had here.
-    /// - Throws: as ``enqueue(_:in:at:queue:options:)``; what was added before stays.
+    ///   - id: the ID of each, as for one; nil: new UUIDs.
+    /// - Throws: as ``enqueue(_:in:at:queue:id:options:)``; what was added before stays.
     @discardableResult
     public func enqueue<J: Job>(
         contentsOf jobs: some Sequence<J>,
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String? = nil,
-        options: JobOptions = JobOptions()
+        options: JobOptions = JobOptions(),
+        id: ((J) -> String)? = nil
     ) async throws -> [JobHandle<J.Output>] {
-        let terms = Manager.Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
+        var terms = Manager.Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
         var handles: [JobHandle<J.Output>] = []
         var step: [NewJob] = []
         var bytes = 0
         for job in jobs {
+            terms.id = id?(job)
             let new = try manager.newJob(job, terms)
             if step.count == 500 || bytes + new.arguments.count > 4 << 20 {
                 try await add(step)
@@ -93,10 +107,11 @@ public struct Batch: Sendable, Hashable {
     /// A batch inside of this one: it counts as one of its jobs, which succeeds if all of its own do. Of batches within each
     /// other there are at most 16.
     ///
-    /// - Throws: as ``Manager/batch(_:onComplete:onSuccess:onDeath:_:)``.
+    /// - Throws: as ``Manager/batch(_:id:onComplete:onSuccess:onDeath:_:)``.
     @discardableResult
     public func batch(
         _ description: String? = nil,
+        id: String? = nil,
         onComplete: (any Job)? = nil,
         onSuccess: (any Job)? = nil,
         onDeath: (any Job)? = nil,
@@ -104,6 +119,7 @@ public struct Batch: Sendable, Hashable {
     ) async throws -> Batch {
         try await manager.batch(
             description,
+            id: id,
             in: self,
             onComplete: onComplete,
             onSuccess: onSuccess,
@@ -152,6 +168,8 @@ extension Manager {
     ///
     /// - Parameters:
     ///   - description: a few words for lists.
+    ///   - id: an ID of the caller's choice: a batch that is there already is gone on with, its callbacks being what they are, so
+    ///     that all of this may be repeated if the jobs have such IDs, too. nil: a new UUID.
     ///   - onComplete: runs when all of its jobs have ended, whatever became of them.
     ///   - onSuccess: runs when all of them have succeeded: perhaps later, if some are dead and are retried by hand.
     ///   - onDeath: runs when the first of them is dead.
@@ -161,6 +179,7 @@ extension Manager {
     @discardableResult
     public func batch(
         _ description: String? = nil,
+        id: String? = nil,
         onComplete: (any Job)? = nil,
         onSuccess: (any Job)? = nil,
         onDeath: (any Job)? = nil,
@@ -168,6 +187,7 @@ extension Manager {
     ) async throws -> Batch {
         try await batch(
             description,
+            id: id,
             in: nil,
             onComplete: onComplete,
             onSuccess: onSuccess,
@@ -178,13 +198,15 @@ extension Manager {
 
     func batch(
         _ description: String?,
+        id: String?,
         in parent: Batch?,
         onComplete: (any Job)?,
         onSuccess: (any Job)?,
         onDeath: (any Job)?,
         _ body: (Batch) async throws -> Void
     ) async throws -> Batch {
-        let batch = Batch(id: .randomUUID(), manager: self)
+        if let id { try Names.checkID(id) }
+        let batch = Batch(id: id ?? .randomUUID(), manager: self)
         try await batch.open(
             NewBatch(
                 id: batch.id,

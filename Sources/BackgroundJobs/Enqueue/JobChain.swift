@@ -15,9 +15,11 @@ public struct JobChain<Output: Sendable>: Sendable {
     /// - Parameters:
     ///   - job: the first step.
     ///   - queue: its queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice; nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``.
-    public init<J: Job>(_ job: J, queue: String? = nil, options: JobOptions = JobOptions()) where J.Output == Output {
-        steps = [ChainStepDraft(job, nil, queue, options)]
+    public init<J: Job>(_ job: J, queue: String? = nil, id: String? = nil, options: JobOptions = JobOptions())
+    where J.Output == Output {
+        steps = [ChainStepDraft(job, nil, queue, id, options)]
     }
 
     private init(steps: [ChainStepDraft], failure: ChainStepDraft?) {
@@ -31,14 +33,16 @@ public struct JobChain<Output: Sendable>: Sendable {
     ///   - job: the next step.
     ///   - delay: how long after the end of the one before it is to run; nil: at once.
     ///   - queue: its queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice; nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``.
     public func then<J: Job>(
         _ job: J,
         in delay: Duration? = nil,
         queue: String? = nil,
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) -> JobChain<J.Output> {
-        JobChain<J.Output>(steps: steps + [ChainStepDraft(job, delay, queue, options)], failure: failure)
+        JobChain<J.Output>(steps: steps + [ChainStepDraft(job, delay, queue, id, options)], failure: failure)
     }
 
     /// Names the job that runs once if a step is dead or discarded; ``JobContext/cause`` tells it why.
@@ -46,30 +50,35 @@ public struct JobChain<Output: Sendable>: Sendable {
     /// - Parameters:
     ///   - job: the job.
     ///   - queue: its queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice; nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``.
-    public func onFailure<J: Job>(_ job: J, queue: String? = nil, options: JobOptions = JobOptions()) -> JobChain {
-        JobChain(steps: steps, failure: ChainStepDraft(job, nil, queue, options))
+    public func onFailure<J: Job>(_ job: J, queue: String? = nil, id: String? = nil, options: JobOptions = JobOptions())
+        -> JobChain
+    {
+        JobChain(steps: steps, failure: ChainStepDraft(job, nil, queue, id, options))
     }
 }
 
 extension Job {
-    /// A chain of this job and another one. See ``JobChain/then(_:in:queue:options:)``.
+    /// A chain of this job and another one. See ``JobChain/then(_:in:queue:id:options:)``.
     public func then<Next: Job>(
         _ next: Next,
         in delay: Duration? = nil,
         queue: String? = nil,
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) -> JobChain<Next.Output> {
-        JobChain(self).then(next, in: delay, queue: queue, options: options)
+        JobChain(self).then(next, in: delay, queue: queue, id: id, options: options)
     }
 
-    /// This job with one that runs once if it is dead or discarded. See ``JobChain/onFailure(_:queue:options:)``.
+    /// This job with one that runs once if it is dead or discarded. See ``JobChain/onFailure(_:queue:id:options:)``.
     public func onFailure<Other: Job>(
         _ other: Other,
         queue: String? = nil,
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) -> JobChain<Output> {
-        JobChain(self).onFailure(other, queue: queue, options: options)
+        JobChain(self).onFailure(other, queue: queue, id: id, options: options)
     }
 }
 
@@ -88,13 +97,14 @@ struct ChainStepDraft: Sendable {
     var delay: Duration?
     var make: @Sendable (_ manager: Manager, _ delay: Duration?, _ time: Date?) throws -> NewJob
 
-    init<J: Job>(_ job: J, _ delay: Duration?, _ queue: String?, _ options: JobOptions) {
+    init<J: Job>(_ job: J, _ delay: Duration?, _ queue: String?, _ id: String?, _ options: JobOptions) {
         self.delay = delay
         make = { manager, delay, time in
             let terms = Manager.Terms(
                 delay: delay,
                 time: time,
                 queue: queue ?? J.queue,
+                id: id,
                 options: options,
                 class: J.options
             )

@@ -16,11 +16,18 @@ extension Manager {
     ///
     /// - Parameter body: names the jobs: at most a thousand, with 4 MiB of arguments in all. If it throws, none is enqueued.
     /// - Returns: what `body` returns.
-    /// - Throws: what `body` throws, or ``BackgroundError`` as for enqueuing. Its user has to be allowed to run scripts.
+    /// - Throws: what `body` throws, or ``BackgroundError`` as for enqueuing; after `unknownFate` the same may be enqueued again,
+    ///   if its jobs have IDs of your choice. Its user has to be allowed to run scripts.
     @discardableResult
     public func transaction<Value>(_ body: (inout JobTransaction) throws -> Value) async throws -> Value {
         var transaction = JobTransaction(manager: self)
         let value = try body(&transaction)
+        guard transaction.jobs.count <= Self.mostTogether else {
+            throw BackgroundError(
+                .invalidArgument,
+                "\(transaction.jobs.count) jobs can't be enqueued together; \(Self.mostTogether) can."
+            )
+        }
         try await enqueueTogether(transaction.jobs)
         return value
     }
@@ -28,11 +35,9 @@ extension Manager {
     func enqueueTogether(_ jobs: [NewJob]) async throws {
         guard !jobs.isEmpty else { return }
         try Self.checkTogether(jobs)
-        guard jobs.count <= Self.mostTogether else {
-            throw BackgroundError(
-                .invalidArgument,
-                "\(jobs.count) jobs can't be enqueued together; \(Self.mostTogether) can."
-            )
+        var ids: Set<String> = []
+        if let twice = jobs.first(where: { !ids.insert($0.id).inserted }) {
+            throw BackgroundError(.invalidArgument, "Two of these jobs have the ID \(twice.id): give each its own.")
         }
         let bytes = jobs.reduce(0) { $0 + $1.arguments.count }
         guard bytes <= Self.mostBytesTogether else {
@@ -67,13 +72,20 @@ extension Manager {
     ///   - delay: how long from now the first step is to run; nil: at once.
     ///   - time: when it is to run; it wins over `delay`.
     /// - Returns: handles. One that is awaited throws as soon as a step before it is dead.
-    /// - Throws: ``BackgroundError``. Its user has to be allowed to run scripts.
+    /// - Throws: ``BackgroundError``; after `unknownFate` the same chain may be enqueued again, if its steps have IDs of your
+    ///   choice: a chain whose first step is there is left as it is. Its user has to be allowed to run scripts.
     @discardableResult
     public func enqueue<Output>(
         _ chain: JobChain<Output>,
         in delay: Duration? = nil,
         at time: Date? = nil
     ) async throws -> ChainHandle<Output> {
+        guard chain.steps.count <= Self.mostTogether else {
+            throw BackgroundError(
+                .invalidArgument,
+                "A chain of \(chain.steps.count) steps can't be enqueued; \(Self.mostTogether) are allowed."
+            )
+        }
         var jobs = try chain.steps.enumerated().map { index, step in
             try step.make(self, index == 0 ? delay : step.delay, index == 0 ? time : nil)
         }
@@ -110,8 +122,9 @@ public struct JobTransaction {
     ///   - delay: how long from now it is to run; nil or zero: at once.
     ///   - time: when it is to run; it wins over `delay`.
     ///   - queue: the queue; nil: the type's ``Job/queue``.
+    ///   - id: an ID of the caller's choice: a job that is there already under this ID is left as it is. nil: a new UUID.
     ///   - options: what it asks for; they win over the type's ``Job/options``. Uniqueness can't be had here.
-    /// - Returns: a handle, to be used once the transaction has been carried out.
+    /// - Returns: a handle, to be used once the transaction has been carried out. It does not tell whether the job was there before.
     /// - Throws: ``BackgroundError`` for what is not allowed.
     @discardableResult
     public mutating func enqueue<J: Job>(
@@ -119,15 +132,23 @@ public struct JobTransaction {
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String? = nil,
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) throws -> JobHandle<J.Output> {
-        let terms = Manager.Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
+        let terms = Manager.Terms(
+            delay: delay,
+            time: time,
+            queue: queue ?? J.queue,
+            id: id,
+            options: options,
+            class: J.options
+        )
         let new = try manager.newJob(job, terms)
         jobs.append(new)
         return JobHandle(id: new.id, isDuplicate: false, manager: manager)
     }
 
-    /// Adds a job by its class name, with arguments as they are.
+    /// Adds a job by its class name, with arguments as they are. See ``enqueue(_:in:at:queue:id:options:)``.
     @discardableResult
     public mutating func enqueue(
         _ className: String,
@@ -135,9 +156,10 @@ public struct JobTransaction {
         in delay: Duration? = nil,
         at time: Date? = nil,
         queue: String = "default",
+        id: String? = nil,
         options: JobOptions = JobOptions()
     ) throws -> JobHandle<Void> {
-        let terms = Manager.Terms(delay: delay, time: time, queue: queue, options: options)
+        let terms = Manager.Terms(delay: delay, time: time, queue: queue, id: id, options: options)
         let new = try manager.newJob(className, Array(arguments.utf8), terms)
         jobs.append(new)
         return JobHandle(id: new.id, isDuplicate: false, manager: manager)

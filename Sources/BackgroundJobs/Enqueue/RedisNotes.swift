@@ -68,7 +68,7 @@ final class RedisNotes: NoteSource {
     /// Waits for a note, unless nothing is awaited any more.
     private func next(_ host: any NoteHost) {
         let goesOn = isListening.withLock { isListening in
-            isListening = !host.awaited.isEmpty
+            isListening = host.isAwaiting
             return isListening
         }
         guard goesOn else { return }
@@ -117,7 +117,7 @@ final class RedisNotes: NoteSource {
 
     private func failed(_ error: RedisError, _ host: any NoteHost) {
         guard error.code != .closed else { return }
-        if error.code == .server, !["LOADING", "BUSY", "MASTERDOWN"].contains(error.serverCode) {
+        if error.code == .server, !error.maySoonBeAnswered {
             host.failed(BackgroundError(error))
         }
         client.eventLoop.scheduleTask(in: .milliseconds(100)) { self.next(host) }

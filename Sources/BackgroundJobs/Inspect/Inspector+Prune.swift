@@ -13,10 +13,11 @@ extension Inspector {
         try await walk(queue, deleting: false) { _ in }
     }
 
-    /// Deletes a queue, with its jobs, their attempts, their uniqueness locks and its statistics, or all keys of the
-    /// namespace, in small steps. It may be interrupted and begun again at any time. What other queues' jobs have left on
-    /// this one goes too; what this one's jobs have left on others stays until it is trimmed. Their chains and batches are not
-    /// told: what waits on other queues for one of them goes on waiting, and whoever awaits that learns that it is missing.
+    /// Deletes a queue, with its jobs, those for some nodes too, their attempts, their uniqueness locks and its statistics, or
+    /// all keys of the namespace, in small steps. It may be interrupted and begun again at any time. What other queues' jobs have
+    /// left on this one goes too; what this one's jobs have left on others stays until it is trimmed. Their chains and batches
+    /// are not told: what waits on other queues for one of them goes on waiting, and whoever awaits that learns that it is
+    /// missing.
     ///
     /// - Parameters:
     ///   - queue: the queue; nil: the whole namespace.
@@ -49,6 +50,7 @@ extension Inspector {
     ) async throws(BackgroundError) -> PruneReport {
         if let queue { try Names.checkQueue(queue) }
         var report = PruneReport()
+        let queue: PrunedQueue? = if let queue { try await pruned(queue) } else { nil }
         // The lists first: what is in none of them is run by nobody.
         if let queue { try await pruneLists(of: queue, deleting, &report) }
         var cursor = "0"
@@ -63,7 +65,7 @@ extension Inspector {
             try await prunePage((reply[1].array ?? []).compactMap(\.text), queue, deleting, &report)
             progress(report.total)
         } while cursor != "0"
-        if let queue, deleting { try await forget(queue) }
+        if let queue, deleting { try await forget(queue.name) }
         return report
     }
 
@@ -72,7 +74,7 @@ extension Inspector {
 
     private func prunePage(
         _ keys: [String],
-        _ queue: String?,
+        _ queue: PrunedQueue?,
         _ deleting: Bool,
         _ report: inout PruneReport
     ) async throws(BackgroundError) {
@@ -110,30 +112,61 @@ extension Inspector {
 
     // MARK: A queue
 
+    /// A queue that is to go.
+    private struct PrunedQueue {
+        var name: String
+        /// The places in which something waits.
+        var places: [Place]
+        /// The lists and sets of it that are known without a search, each with its kind.
+        var lists: [(key: String, kind: String)]
+    }
+
+    private func pruned(_ queue: String) async throws(BackgroundError) -> PrunedQueue {
+        var places: [Place] = []
+        do throws(BackgroundError) {
+            places = try await self.places(of: [queue])
+        } catch  where error.isWrongType {
+            // The search finds the lists.
+        }
+        let lists =
+            KeyKind.ofQueues.map { ("\(namespace):\($0):\(queue)", $0) } + places.map { (keys.placed($0), "placed") }
+        return PrunedQueue(name: queue, places: places, lists: lists)
+    }
+
     private func pruneLists(
-        of queue: String,
+        of queue: PrunedQueue,
         _ deleting: Bool,
         _ report: inout PruneReport
     ) async throws(BackgroundError) {
-        let names = KeyKind.ofQueues.map { "\(namespace):\($0):\(queue)" }
         var types = Pipeline()
-        for name in names { types.command("TYPE", name) }
-        let replies = try await read(types)
-        let sound = names.indices.filter { index in
-            KeyKind.of(names[index], namespace: namespace)?.kind.type == replies[index].text
+        for list in queue.lists { types.command("TYPE", list.key) }
+        let sound = zip(queue.lists, try await read(types)).filter { list, type in
+            KeyKind.of(list.key, namespace: namespace)?.kind.type == type.text
         }
-        try await take(sound.map { (names[$0], KeyKind.ofQueues[$0]) }, deleting, &report)
+        try await take(sound.map(\.0), deleting, &report)
+        guard deleting, !queue.places.isEmpty else { return }
+        var pipeline = Pipeline()
+        pipeline.command(["SREM", keys.places] + queue.places.map(\.description))
+        _ = try await read(pipeline)
     }
 
-    /// Hashes that name the queue, its statistics by the minute, and the locks of its jobs.
-    private func those(of queue: String, among keys: [Candidate]) async throws(BackgroundError) -> [Candidate] {
+    /// Hashes that name the queue, its statistics by the minute, the locks of its jobs, and what of its lists is left: notes
+    /// for its workers, and places that `places` does not name.
+    private func those(of queue: PrunedQueue, among keys: [Candidate]) async throws(BackgroundError) -> [Candidate] {
         let hashes = keys.filter { ["jobs", "attempts"].contains($0.kind.name) }
         var fields = Pipeline()
         for hash in hashes { fields.command("HMGET", hash.key, "que", "unq") }
-        var found: [Candidate] = keys.filter { $0.kind.name == "stats" && $0.rest.hasPrefix(queue + ":") }
+        let listed = Set(queue.lists.map(\.key))
+        var found = keys.filter { key in
+            switch key.kind.name {
+            case "stats": key.rest.hasPrefix(queue.name + ":")
+            case "placed", "wake": key.rest.prefix { $0 != ":" } == queue.name && !listed.contains(key.key)
+            default: false
+            }
+        }
         var locks: [(key: String, job: String)] = []
         for (hash, reply) in zip(hashes, try await read(fields)) {
-            guard let values = reply.array, values.count == 2, values[0].text == queue else { continue }
+            guard let values = reply.array, values.count == 2, values[0].text == queue.name else { continue }
             found.append(hash)
             if hash.kind.name == "jobs", let digest = values[1].text {
                 locks.append((self.keys.lock(digest), hash.rest))

@@ -30,7 +30,8 @@ extension Inspector {
     }
 
     /// Deletes the jobs of a queue that wait, with their uniqueness locks: those to be run now, the suspects and those for
-    /// some nodes only, and where it is asked for those that are scheduled, retries among them. What runs goes on. It takes as many as there were at the start.
+    /// some nodes only, and where it is asked for those that are scheduled, retries among them. What runs goes on. It takes as
+    /// many as there were at the start.
     ///
     /// - Parameters:
     ///   - queue: the queue.
@@ -52,9 +53,10 @@ extension Inspector {
         }
     }
 
-    /// Moves the jobs of a queue that wait to the end of another queue, in their order: those to be run now and the suspects, and
-    /// where it is asked for those that are scheduled, each at its time. What runs goes on. It takes as many as there were at the
-    /// start. Uniqueness locks stay what they are: they count for the queue on which the job was enqueued.
+    /// Moves the jobs of a queue that wait to the end of another queue, in their order: those to be run now, the suspects and
+    /// those for some nodes only, which are placed anew, and where it is asked for those that are scheduled, each at its time.
+    /// What runs goes on. It takes as many as there were at the start. Uniqueness locks stay what they are: they count for the
+    /// queue on which the job was enqueued.
     ///
     /// - Parameters:
     ///   - queue: the queue.

@@ -59,7 +59,7 @@ extension Inspector {
             QueueFigures(name, keys, replies[index * count..<(index + 1) * count])
         }
         try await addAges(to: &figures, now: now)
-        try await addPlaced(to: &figures)
+        try await addPlaced(to: &figures, workers)
         return figures.map { figure in
             var status = figure.status
             for worker in workers where worker.queues.contains(status.name) {
@@ -70,7 +70,10 @@ extension Inspector {
         }
     }
 
-    private func addPlaced(to figures: inout [QueueFigures]) async throws(BackgroundError) {
+    private func addPlaced(
+        to figures: inout [QueueFigures],
+        _ workers: [WorkerRecord]
+    ) async throws(BackgroundError) {
         let places: [Place]
         do {
             places = try await self.places(of: figures.map(\.status.name))
@@ -81,7 +84,10 @@ extension Inspector {
         for place in places { pipeline.command("LLEN", keys.placed(place)) }
         for (place, reply) in zip(places, try await read(pipeline)) {
             guard let index = figures.firstIndex(where: { $0.status.name == place.queue }) else { continue }
-            figures[index].status.placed += Int(clamping: reply.int ?? 0)
+            let count = Int(clamping: reply.int ?? 0)
+            figures[index].status.placed += count
+            let isServed = workers.contains { $0.queues.contains(place.queue) && place.suits($0.name) }
+            if count > 0, !isServed { figures[index].status.placedWithoutWorker[place.field] = count }
         }
     }
 

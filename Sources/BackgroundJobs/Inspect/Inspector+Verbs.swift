@@ -98,8 +98,8 @@ extension Inspector {
         return verdicts
     }
 
-    /// Enqueues a copy of a job, to run at once: of the same class, on the same queue and with the same options, but with other
-    /// arguments. The copy has no uniqueness lock, no expiry and no history, and notes where it comes from (`ori`). The job
+    /// Enqueues a copy of a job, to run at once: of the same class, on the same queue, with the same options and headers, but with
+    /// other arguments. The copy has no uniqueness lock, no expiry and no history, and notes where it comes from (`ori`). The job
     /// itself stays as it is.
     ///
     /// - Parameters:
@@ -129,7 +129,8 @@ extension Inspector {
             queue: queue,
             className: className,
             arguments: Array(arguments.utf8),
-            fields: try options.fields() + options.placement() + [("ori", id)]
+            fields: try options.fields() + options.placement() + (fields["hdr"].map { [("hdr", $0)] } ?? [])
+                + [("ori", id)]
         )
         try await store.enqueue([copy])
         return copy.id
@@ -137,7 +138,7 @@ extension Inspector {
 
     /// The fields that a copy gets from the job.
     private static let copied = [
-        "que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw", "on", "avo", "fbk",
+        "que", "cls", "ret", "bck", "rfr", "rqu", "tmo", "dlv", "crm", "crw", "on", "avo", "fbk", "hdr",
     ]
 
     // MARK: Where entries are

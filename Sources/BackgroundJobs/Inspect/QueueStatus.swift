@@ -36,6 +36,9 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
     public var suspects = 0
     /// Jobs that wait for a node of a name, or for one of another name.
     public var placed = 0
+    /// How many of those wait for workers of which none is connected and serves the queue, by what they ask for: `on:NAME`,
+    /// `avoid:NAME`.
+    public var placedWithoutWorker: [String: Int] = [:]
     /// Whether nothing is claimed from it at present.
     public var isPaused = false
     /// How long the job that is next has been waiting; nil where none waits or its hash does not tell.
@@ -49,7 +52,7 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
 
     private enum CodingKeys: String, CodingKey {
         case name, workers, fibers, jobsPerSecond, ready, scheduled, processing, completed, failed, dead, suspects,
-            placed, isPaused
+            placed, placedWithoutWorker, isPaused
         case oldestReadySeconds, problems
     }
 
@@ -68,6 +71,7 @@ public struct QueueStatus: Sendable, Hashable, Encodable {
         try container.encode(dead, forKey: .dead)
         try container.encode(suspects, forKey: .suspects)
         try container.encode(placed, forKey: .placed)
+        try container.encode(placedWithoutWorker, forKey: .placedWithoutWorker)
         try container.encode(isPaused, forKey: .isPaused)
         try container.encodeIfPresent(oldestReadyAge?.inSeconds, forKey: .oldestReadySeconds)
         try container.encode(problems, forKey: .problems)

@@ -29,6 +29,8 @@ public struct SystemSummary: Sendable, Hashable, Encodable {
         public var scheduled = 0
         /// Jobs to be run one at a time, since their workers vanished twice.
         public var suspects = 0
+        /// Jobs that wait for a node of a name, or for one of another name.
+        public var placed = 0
         /// Attempts that run.
         public var processing = 0
         /// Jobs whose attempts are used up.
@@ -51,6 +53,7 @@ public struct SystemSummary: Sendable, Hashable, Encodable {
             totals.ready += queue.status.ready
             totals.scheduled += queue.status.scheduled
             totals.suspects += queue.status.suspects
+            totals.placed += queue.status.placed
             totals.processing += queue.status.processing
             totals.dead += queue.status.dead
             totals.counters.merge(queue.counters, uniquingKeysWith: +)

@@ -2,8 +2,9 @@
 --
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace
---       then for each, 8: name, when it is due, the time it is fired for ('' it is passed over), the next time ('' there is
---       none), exp and tz by which these were found ('' none), ID of the new job, why it ends where there is no next time
+--       then for each, 10: name, when it is due, the time it is fired for ('' it is passed over), the next time ('' there is
+--       none), exp, tz, mis and unt by which these were found ('' none), ID of the new job, why it ends where there is no
+--       next time
 -- Returns a verdict for each: 'fired' | 'skipped' (the job before has not ended) | 'passed' | 'rested' (it is paused or has
 --       ended) | 'taken' (it no longer is due at that time, or has been declared anew) | 'early' | a sentence that says what is
 --       damaged
@@ -24,13 +25,14 @@ local function is_under_way(fields)
     return state == 'waiting' or state == 'running'
 end
 
-local function fire(name, due, time, next_time, expression, zone, job, reason)
+local function fire(name, due, time, next_time, expression, zone, missed, until_, job, reason)
     local score = redis.call('ZSCORE', crons, name)
     if not score or whole(score) ~= due then return 'taken' end
     if tonumber(due) > now then return 'early' end
     local fields, is_there = read_periodic(name)
     if not fields then return is_there end
     if (fields.exp or '') ~= expression or (fields.tz or '') ~= zone then return 'taken' end
+    if (fields.mis or '') ~= missed or (fields.unt or '') ~= until_ then return 'taken' end
     if fields.pau == '1' or present(fields['end']) then
         redis.call('ZADD', crons, never, name)
         return 'rested'
@@ -63,7 +65,7 @@ end
 local sound, fault = exists_as('zset', crons)
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
 local verdicts = {}
-for at = 2, #ARGV, 8 do
-    verdicts[#verdicts + 1] = fire(unpack(ARGV, at, at + 7))
+for at = 2, #ARGV, 10 do
+    verdicts[#verdicts + 1] = fire(unpack(ARGV, at, at + 9))
 end
 return verdicts

@@ -34,6 +34,7 @@ end
 
 if present(fields['end']) then return 'ended' end
 if action == 'pause' then
+    relieve()
     redis.call('HSET', cron, 'pau', 1)
     redis.call('ZADD', crons, never, name)
 elseif action == 'resume' then
@@ -42,6 +43,7 @@ elseif action == 'resume' then
     redis.call('HDEL', cron, 'pau')
     redis.call('ZADD', crons, ARGV[4], name)
 elseif action == 'end' then
+    relieve()
     redis.call('HSET', cron, 'end', ARGV[4])
     redis.call('ZADD', crons, never, name)
 end

@@ -253,8 +253,12 @@ local function settle_ties(job, how, fields, facts)
             local former = present(fields[4])
             release(next_job, 'stp', (former and string.sub(former, 1, -2) .. ',' or '[') .. step .. '}]')
         end
-        -- Nobody is left who could call it, unless the next one is.
-        if not present(next_job) or not is_in_force(next_job) then drop_waiting(on_failure) end
+        -- Nobody is left who could call it, unless the next one is. One that was cancelled may be retried by hand.
+        if not present(next_job) then
+            drop_waiting(on_failure)
+        elseif not is_in_force(next_job) then
+            drop_waiting(on_failure, retention)
+        end
     elseif how == 'Dead' or how == 'Discarded' then
         local failure = '{"job":' .. quoted(job) .. ',"cls":' .. quoted(fields[5] or '') .. ',"err":'
             .. quoted(facts.err or how) .. ',"msg":' .. quoted(facts.msg or '') .. '}'

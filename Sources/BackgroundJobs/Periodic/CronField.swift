@@ -148,6 +148,13 @@ struct CronField: Sendable, Hashable {
         if [.day, .weekday].contains(kind), upper.hasPrefix("L") || upper.hasSuffix("L"),
             hasDigitsOrNothing(upper.hasPrefix("L") ? upper.dropFirst() : upper.dropLast())
         {
+            guard kind == .day else {
+                throw Fault(
+                    sentence:
+                        "there is no L here: write the day itself, as SAT; for the last one of a month write 22-31 for the "
+                        + "day of the month, leave the day of the week *, and let the job look which day it is"
+                )
+            }
             throw Fault(
                 sentence:
                     "there is no L here: write 28-31, and let the job look whether the next day is in another month; or 1, for "

@@ -37,6 +37,8 @@ package struct FiringPlan: Sendable {
             next: decision.next,
             expression: expression,
             zone: fields["tz"] ?? "",
+            missed: fields["mis"] ?? "",
+            until: fields["unt"] ?? "",
             job: .randomUUID()
         )
     }

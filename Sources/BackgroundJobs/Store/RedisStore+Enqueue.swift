@@ -272,7 +272,7 @@ extension BackgroundError {
 
     /// Whether the same question may have an answer in a moment.
     var maySoonBeAnswered: Bool {
-        isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains((cause as? RedisError)?.serverCode)
+        (cause as? RedisError)?.maySoonBeAnswered ?? false
     }
 
     /// Whether nothing was done, and it may be in a moment.
@@ -283,7 +283,14 @@ extension BackgroundError {
 
     /// Whether it is about the connection, and not about what was asked.
     package var isOfConnection: Bool {
-        guard let error = cause as? RedisError else { return false }
-        return [.connectFailed, .connectionLost, .timeout].contains(error.code)
+        (cause as? RedisError)?.isOfConnection ?? false
     }
+}
+
+extension RedisError {
+    /// Whether it is about the connection, and not about what was asked.
+    var isOfConnection: Bool { [.connectFailed, .connectionLost, .timeout].contains(code) }
+
+    /// Whether the same question may have an answer in a moment.
+    var maySoonBeAnswered: Bool { isOfConnection || ["LOADING", "BUSY", "MASTERDOWN"].contains(serverCode) }
 }

@@ -24,7 +24,7 @@ extension RedisStore {
 
     package func fire(_ firings: [Firing]) async throws(BackgroundError) -> [Fired] {
         guard !firings.isEmpty else { return [] }
-        let reply = try await run(scripts.fire, arguments: 8 * firings.count) { pipeline in
+        let reply = try await run(scripts.fire, arguments: 10 * firings.count) { pipeline in
             for firing in firings {
                 pipeline.append(firing.name)
                 pipeline.append(firing.due)
@@ -32,6 +32,8 @@ extension RedisStore {
                 if case .at(let time) = firing.next { pipeline.append(time) } else { pipeline.append("") }
                 pipeline.append(firing.expression)
                 pipeline.append(firing.zone)
+                pipeline.append(firing.missed)
+                pipeline.append(firing.until)
                 pipeline.append(firing.job)
                 if case .never(let reason) = firing.next { pipeline.append(reason) } else { pipeline.append("") }
             }

@@ -105,14 +105,13 @@ extension RedisStore {
         further: Int = 0,
         _ append: (inout Pipeline) -> Void = { _ in }
     ) async throws(BackgroundError) -> BatchVerdict {
-        let now = try await serverTime()
-        let count = 2 + further + jobs.reduce(0) { $0 + 6 + 4 + 2 * $1.togetherFields.count }
+        let count = 2 + further + jobs.reduce(0) { $0 + 7 + 4 + 2 * $1.togetherFields.count }
         let reply = try await patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
             try await run(scripts.together, arguments: count) { pipeline in
                 pipeline.append(verb)
                 pipeline.append(batch)
                 append(&pipeline)
-                for job in jobs { pipeline.append(job, now: now) }
+                for job in jobs { pipeline.append(job) }
             }
         }
         guard let verdict = reply.text.flatMap(BatchVerdict.init(rawValue:)) else {
@@ -123,18 +122,19 @@ extension RedisStore {
 }
 
 extension Pipeline {
-    fileprivate mutating func append(_ job: NewJob, now: Int64) {
-        let delay: Int64 =
+    fileprivate mutating func append(_ job: NewJob) {
+        let (when, time): (String, Int64) =
             switch job.due {
-            case nil: 0
-            case .after(let delay): delay
-            case .at(let time): max(0, time - now)
+            case nil: ("", 0)
+            case .after(let delay): ("after", delay)
+            case .at(let time): ("at", time)
             }
         let fields = job.togetherFields
         append(job.id)
         append(job.queue)
         append(job.isWaiting ? 1 : 0)
-        append("\(delay)")
+        append(when)
+        append("\(time)")
         append(job.isWaiting ? "" : job.expiry.map { "\($0)" } ?? "")
         append(2 + fields.count)
         append("cls")

@@ -48,6 +48,10 @@ package struct Firing: Sendable, Equatable {
     /// By which the next time was found; others by now, and nothing is done.
     package var expression: String
     package var zone: String
+    /// Whether missed times are run (`mis`), and its end (`unt`), as they were when this was decided; others by now, and nothing
+    /// is done. Empty: not given.
+    package var missed: String
+    package var until: String
     /// The ID of the new job.
     package var job: String
 
@@ -63,6 +67,8 @@ package struct Firing: Sendable, Equatable {
         next: Next,
         expression: String,
         zone: String = "",
+        missed: String = "",
+        until: String = "",
         job: String
     ) {
         self.name = name
@@ -71,6 +77,8 @@ package struct Firing: Sendable, Equatable {
         self.next = next
         self.expression = expression
         self.zone = zone
+        self.missed = missed
+        self.until = until
         self.job = job
     }
 }

@@ -29,8 +29,8 @@ struct QueueListCommand: AsyncParsableCommand {
         abstract: "Lists all queues, with what there is in each.",
         usage: "bg-cli queue list [--json] [<options>]",
         discussion: """
-            state: open, or paused: then nothing is claimed from it. workers: live workers that serve the queue. The other \
-            columns count jobs; processing, completed and failed count attempts.
+            state: open, or paused: then nothing is claimed from it. workers: live workers that serve the queue. placed: jobs \
+            that wait for some nodes only. The other columns count jobs; processing, completed and failed count attempts.
 
             Example:
               bg-cli queue list --json
@@ -54,15 +54,15 @@ struct QueueListCommand: AsyncParsableCommand {
     static func table(_ queues: [QueueStatus]) -> String {
         var table = TextTable(
             [
-                "queue", "state", "workers", "ready", "scheduled", "suspects", "processing", "completed", "failed",
-                "dead",
+                "queue", "state", "workers", "ready", "scheduled", "suspects", "placed", "processing", "completed",
+                "failed", "dead",
             ],
-            rightAligned: Set(2...9)
+            rightAligned: Set(2...10)
         )
         for queue in queues {
             let counts = [
-                queue.workers, queue.ready, queue.scheduled, queue.suspects, queue.processing, queue.completed,
-                queue.failed, queue.dead,
+                queue.workers, queue.ready, queue.scheduled, queue.suspects, queue.placed, queue.processing,
+                queue.completed, queue.failed, queue.dead,
             ]
             table.add([queue.name, queue.isPaused ? "paused" : "open"] + counts.map { "\($0)" })
         }

@@ -8,8 +8,8 @@ struct QueueClearCommand: AsyncParsableCommand {
         abstract: "Deletes the jobs of a queue that wait.",
         usage: "bg-cli queue clear <queue> [--scheduled] [--yes] [<options>]",
         discussion: """
-            Deleted are the jobs to be run now and the suspects, and with --scheduled those to be run later, retries among \
-            them; their uniqueness locks are released. What runs goes on, and what has ended stays on record. It goes in \
+            Deleted are the jobs to be run now, the suspects and those that wait for some nodes, and with --scheduled those \
+            to be run later, retries among them; their uniqueness locks are released. What runs goes on, and what has ended stays on record. It goes in \
             bounded steps, takes as many as there were at the start, and may be interrupted and begun again at any time. \
             It says first how many there are, and asks.
 
@@ -54,8 +54,9 @@ struct QueueMoveCommand: AsyncParsableCommand {
         abstract: "Moves the jobs of a queue that wait to the end of another one.",
         usage: "bg-cli queue move <from> <to> [--scheduled] [--yes] [<options>]",
         discussion: """
-            Moved are the jobs to be run now and the suspects, in their order, and with --scheduled those to be run later, \
-            retries among them, each at its time. What runs goes on, and comes back to the first queue if it fails. \
+            Moved are the jobs to be run now, the suspects and those that wait for some nodes, in their order, and with \
+            --scheduled those to be run later, retries among them, each at its time. Those that wait for some nodes are \
+            placed anew. What runs goes on, and comes back to the first queue if it fails. \
             Uniqueness locks stay what they are. It goes in bounded steps, takes as many as there were at the start, and \
             may be interrupted and begun again at any time. It says first how many there are, and asks.
 
@@ -113,12 +114,13 @@ private struct QueuePlan {
         self.scheduled = scheduled
     }
 
-    var count: Int { status.ready + status.suspects + (scheduled ? status.scheduled : 0) }
+    var count: Int { status.ready + status.suspects + status.placed + (scheduled ? status.scheduled : 0) }
 
-    /// As `10 ready, 2 suspects (5 scheduled ones stay without --scheduled)`.
+    /// As `10 ready, 2 suspects, 1 placed (5 scheduled ones stay without --scheduled)`.
     var text: String {
         var parts = ["\(status.ready) ready"]
         if status.suspects > 0 { parts.append("\(status.suspects) suspects") }
+        if status.placed > 0 { parts.append("\(status.placed) placed") }
         if scheduled, status.scheduled > 0 { parts.append("\(status.scheduled) scheduled") }
         let stay =
             !scheduled && status.scheduled > 0 ? " (\(status.scheduled) scheduled ones stay without --scheduled)" : ""

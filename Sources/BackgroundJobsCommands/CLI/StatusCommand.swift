@@ -33,7 +33,8 @@ struct StatusCommand: AsyncParsableCommand {
             workers: live workers that serve the queue. fibers: how many jobs they can run at a time. jps: attempts that \
             completed within the last second. ready: jobs to be run now. scheduled: jobs to be run later. processing, \
             completed, failed: attempts on record. suspects: jobs whose workers vanished twice. dead: jobs whose attempts \
-            are used up.
+            are used up. Jobs for some nodes only are counted by queue list and summary; of those for which nobody is \
+            connected a line on standard error tells.
 
             Examples:
               bg-cli status -q high,low
@@ -103,6 +104,15 @@ struct StatusCommand: AsyncParsableCommand {
         }
     }
 
+    /// As `2 jobs on high wait for a worker named web1, and none that serves the queue is connected: …`
+    private static func hint(_ queue: String, _ place: String, _ count: Int) -> String {
+        let isOn = place.hasPrefix("on:")
+        let name = place.drop { $0 != ":" }.dropFirst()
+        return "\(count) \(count == 1 ? "job" : "jobs") on \(queue) wait\(count == 1 ? "s" : "") for a worker "
+            + (isOn ? "named \(name)" : "with another name than \(name)")
+            + ", and none that serves the queue is connected: bg-cli jobs placed -q \(queue)"
+    }
+
     private func show(_ status: SystemStatus) throws {
         if json {
             try JSONOutput.print(status)
@@ -115,6 +125,9 @@ struct StatusCommand: AsyncParsableCommand {
                 note("The queue \(queue.name) is paused: bg-cli queue resume \(queue.name)")
             } else if queue.ready > 0, queue.workers == 0 {
                 note("No worker serves the queue \(queue.name), and jobs are ready there.")
+            }
+            for (place, count) in queue.placedWithoutWorker.sorted(by: { $0.key < $1.key }) {
+                note(Self.hint(queue.name, place, count))
             }
             for problem in queue.problems { note(problem) }
         }

@@ -18,7 +18,10 @@ enum SummaryText {
             ("queues", "\(totals.queues)" + (totals.paused > 0 ? ", \(totals.paused) paused" : "")),
             ("workers", "\(totals.workers), \(totals.fibers) fibers, \(totals.processing) busy"),
             ("watchers", "\(totals.watchers)"),
-            ("waiting", "\(totals.ready) ready, \(totals.scheduled) scheduled, \(totals.suspects) suspects"),
+            (
+                "waiting",
+                "\(totals.ready) ready, \(totals.scheduled) scheduled, \(totals.suspects) suspects, \(totals.placed) placed"
+            ),
             ("dead", "\(totals.dead)"),
             ("so far", counters(totals.counters)),
         ]
@@ -36,12 +39,14 @@ enum SummaryText {
 
     private static func queues(_ queues: [QueueSummary]) -> String {
         var table = TextTable(
-            ["queue", "state", "ready", "scheduled", "suspects", "processing", "dead", "so far"],
-            rightAligned: Set(2...6)
+            ["queue", "state", "ready", "scheduled", "suspects", "placed", "processing", "dead", "so far"],
+            rightAligned: Set(2...7)
         )
         for queue in queues {
             let status = queue.status
-            let counts = [status.ready, status.scheduled, status.suspects, status.processing, status.dead]
+            let counts = [
+                status.ready, status.scheduled, status.suspects, status.placed, status.processing, status.dead,
+            ]
             table.add(
                 [status.name, status.isPaused ? "paused" : "open"] + counts.map { "\($0)" } + [counters(queue.counters)]
             )

@@ -6,6 +6,12 @@ internal import Subprocess
 ///
 /// `REDIS_URL` may hold a password, and so may any `BG_*` setting: none of them is passed on.
 struct HandlerEnvironment: Sendable {
+    /// The names of what is added: a handler may run `bg-cli`, which knows that they are no settings.
+    static let variables = [
+        "BG_NODE", "BG_JOB_ID", "BG_ATTEMPT_ID", "BG_ATTEMPT", "BG_QUEUE", "BG_CLASS", "BG_PERIODIC",
+        "BG_PERIODIC_TIME",
+    ]
+
     /// `NAME=value`, each ended by a NUL byte, as the system wants it.
     private let inherited: [[UInt8]]
 

@@ -61,7 +61,7 @@ public struct CommandFailure: Error, Sendable, Hashable {
     /// The text with the credentials of every URL in it blotted out, since a parser repeats what it did not understand. The
     /// word `password` itself, as in the advice how to write a URL, stays.
     static func withoutPasswords(_ text: String) -> String {
-        text.replacing(/:\/\/(?!(user)?:password@)[^@\s]*@/, with: "://***@")
+        text.replacing(/(:?\/\/)(?!(user)?:password@)[^@\s]*@/) { "\($0.1)***@" }
     }
 }
 
@@ -80,6 +80,8 @@ extension ParsableCommand {
                 try await execute(given)
                 Foundation.exit(0)
             }
+            // Its parent has said so.
+            if !IsolatedJob.isAsked { for warning in settings.warnings { note("Warning: \(warning)") } }
             try await Settings.$current.withValue(settings) { try await execute(settings.arguments) }
         } catch {
             exitProgram(for: error)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BackgroundJobs
 
 /// The option of every program that names a file of settings.
 struct ConfigOptions: ParsableArguments {
@@ -21,9 +22,10 @@ struct PrintConfigOptions: ParsableArguments {
     @Flag(help: "Show each setting, its value and where that was said, and exit.")
     var printConfig = false
 
-    /// Shows the settings; false if that was not asked for.
-    func show() throws -> Bool {
+    /// Shows the settings; false if that was not asked for. A Redis that can't be meant is an error, as it is at a start.
+    func show(_ redis: RedisOptions) throws -> Bool {
         guard printConfig else { return false }
+        _ = try redis.configuration(clientName: "")
         try StandardStream.output.write(Settings.current?.text ?? "")
         return true
     }

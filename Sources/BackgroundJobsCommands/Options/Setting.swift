@@ -1,4 +1,5 @@
 import BackgroundJobs
+import Foundation
 
 /// A program that has settings.
 enum SettingsReader: String, CaseIterable, Sendable {
@@ -14,6 +15,8 @@ struct Setting: Sendable {
     let kind: SettingKind
     /// The value if it is not given, as it would be given; nil: none.
     var standard: String?
+    /// What is in force where it is not given, if that is no constant.
+    var inForce: (@Sendable () -> String)?
     let readers: Set<SettingsReader>
     /// Whether it counts for this reader only where it is given for it alone: in its part of a file, or with its name in the
     /// environment.
@@ -25,6 +28,13 @@ struct Setting: Sendable {
     func variable(for reader: SettingsReader) -> String {
         "BG_" + ((isApart ? "\(reader.rawValue)-" : "") + name).uppercased().replacing("-", with: "_")
     }
+
+    /// All variables that mean something to one of the programs.
+    static let variables = Set(
+        SettingsReader.allCases.flatMap { reader in
+            all(of: reader).flatMap { [$0.variable(for: reader), $0.formerVariable].compactMap(\.self) }
+        } + ["BG_CONFIG", GuardianProcess.variable, IsolatedJob.resultVariable] + HandlerEnvironment.variables
+    )
 
     static func all(of reader: SettingsReader) -> [Setting] { all.filter { $0.readers.contains(reader) } }
 
@@ -56,7 +66,12 @@ struct Setting: Sendable {
             standard: "text",
             readers: everybody
         ),
-        Setting(name: "name", kind: .text, readers: processes),
+        Setting(
+            name: "name",
+            kind: .text,
+            inForce: { Names.reducedNodeName(ProcessInfo.processInfo.hostName) },
+            readers: processes
+        ),
         Setting(name: "heartbeat", kind: .time, standard: "5s", readers: processes),
         Setting(name: "dead-after", kind: .time, standard: "30s", readers: processes),
         Setting(name: "allow-eviction", kind: .flag, standard: "false", readers: processes),
@@ -67,10 +82,16 @@ struct Setting: Sendable {
         Setting(
             name: "order",
             kind: .choice(WorkerCommand.Order.allCases.map(\.rawValue)),
+            inForce: { WorkerCommand.Order.strict.rawValue },
             readers: [.worker]
         ),
-        Setting(name: "reserve", kind: .text, readers: [.worker]),
-        Setting(name: "threads", kind: .number(1...1000), readers: [.worker]),
+        Setting(name: "reserve", kind: .reserve, readers: [.worker]),
+        Setting(
+            name: "threads",
+            kind: .number(1...1000),
+            inForce: { "\(ProcessInfo.processInfo.activeProcessorCount)" },
+            readers: [.worker]
+        ),
         Setting(name: "fibers", short: "f", kind: .number(1...100_000), standard: "100", readers: [.worker]),
         Setting(name: "timeout", kind: .time, standard: "25s", readers: [.worker]),
         Setting(name: "kill-after", kind: .time, standard: "10s", readers: [.worker]),

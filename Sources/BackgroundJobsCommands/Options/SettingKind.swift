@@ -15,6 +15,7 @@ enum SettingKind: Sendable, Equatable {
     case queues
     case queueOrder
     case retention
+    case reserve
 
     /// What is expected, for a sentence.
     var expectation: String {
@@ -27,12 +28,16 @@ enum SettingKind: Sendable, Equatable {
         case .logLevel: "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))"
         case .queues: "names of queues, as in high,low"
         case .queueOrder: "names of queues, as in high,low, or with weights, as in high:5,low:1"
+        case .reserve: "queues with numbers of fibers, as in high=10,low=5"
         case .retention: "an age and a number, as in 24h,100000, either of which may be all or 0"
         }
     }
 
     /// Whether lists may be given for it.
-    var isList: Bool { self == .queues || self == .queueOrder || self == .retention }
+    var isList: Bool { [.queues, .queueOrder, .retention, .reserve].contains(self) }
+
+    /// What stands between the name and the value of a pair in a list.
+    var sign: String { self == .reserve ? "=" : ":" }
 
     /// The value as it would stand on the command line; nil where it is none.
     func read(_ text: String) -> String? {
@@ -46,6 +51,11 @@ enum SettingKind: Sendable, Equatable {
             case .logLevel: Logger.Level(rawValue: text.lowercased()) != nil
             case .queues: (try? QueueOrder.strict(Self.names(text))) != nil
             case .queueOrder: (try? QueueOrder.parse(text)) != nil
+            case .reserve:
+                Self.names(text).allSatisfy { part in
+                    let halves = part.split(separator: "=", omittingEmptySubsequences: false)
+                    return halves.count == 2 && !halves[0].isEmpty && Int(halves[1]) != nil
+                }
             case .retention: RetentionArgument(argument: text) != nil
             }
         guard isFit else { return nil }
@@ -54,11 +64,13 @@ enum SettingKind: Sendable, Equatable {
 
     /// The value as it is shown: without what is nobody's business.
     func shown(_ value: String) -> String {
-        guard self == .secret, let scheme = value.range(of: "://"), let at = value.lastIndex(of: "@"),
-            scheme.upperBound <= at
-        else { return value }
-        let user = value[scheme.upperBound..<at].prefix { $0 != ":" }
-        return value[..<scheme.upperBound] + user + ":***" + value[at...]
+        guard self == .secret else { return value }
+        // A URL that is misspelt may hold a password all the same.
+        let value = value.replacing(/([?&](?!db=)[^=&]*)=[^&]*/) { "\($0.1)=***" }
+        guard let at = value.lastIndex(of: "@") else { return value }
+        let start = value.firstRange(of: "//").map(\.upperBound).flatMap { $0 <= at ? $0 : nil } ?? value.startIndex
+        let user = value[start..<at].contains(":") ? value[start..<at].prefix { $0 != ":" } + ":" : ""
+        return value[..<start] + user + "***" + value[at...]
     }
 
     private static func names(_ text: String) -> [String] {

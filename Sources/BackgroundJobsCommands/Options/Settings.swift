@@ -15,6 +15,8 @@ struct Settings: Sendable {
     private(set) var resolved: [Resolved] = []
     /// The command line, with what was said elsewhere added.
     private(set) var arguments: [String]
+    /// Sentences about variables of the environment whose names look misspelt.
+    let warnings: [String]
 
     /// Those of the command that runs, for it to show.
     @TaskLocal static var current: Settings?
@@ -27,6 +29,7 @@ struct Settings: Sendable {
         let line = ArgumentLine(arguments)
         var added: [String] = []
         let path = line.value(of: "config", nil) ?? environment.nonEmpty("BG_CONFIG")
+        warnings = Self.misspelt(environment)
         let file: SettingsFile? = if let path { try SettingsFile(path: path, for: reader) } else { nil }
         for setting in Setting.all(of: reader) {
             let (found, isOnLine) = try Self.find(setting, line, environment, file, reader)
@@ -39,6 +42,28 @@ struct Settings: Sendable {
             }
         }
         self.arguments = line.inserting(added)
+        showWeights()
+    }
+
+    /// Weights are an order of their own.
+    private mutating func showWeights() {
+        guard let order = resolved.firstIndex(where: { $0.name == "order" && $0.origin == "default" }),
+            resolved.contains(where: { $0.name == "queues" && $0.value?.contains(":") == true })
+        else { return }
+        resolved[order].value = "by weight"
+    }
+
+    /// Others that begin alike may be somebody else's.
+    private static func misspelt(_ environment: [String: String]) -> [String] {
+        environment.keys.sorted().filter { $0.hasPrefix("BG_") && !Setting.variables.contains($0) }.compactMap { name in
+            func short(_ name: String) -> String { String(name.dropFirst("BG_".count)) }
+            let known = Setting.variables.filter { $0.hasPrefix("BG_") }.map { short($0).lowercased() }.sorted()
+            guard let nearest = NearestName.to(short(name), among: known.map { $0.replacing("_", with: "-") }) else {
+                return nil
+            }
+            let variable = "BG_" + nearest.uppercased().replacing("-", with: "_")
+            return "The variable \(name) means nothing here. Did you mean \(variable)?"
+        }
     }
 
     private static func find(
@@ -71,7 +96,7 @@ struct Settings: Sendable {
         if let file, let entry = file.entries[name] {
             return (Resolved(name: name, value: entry.value, origin: "\(file.path):\(entry.line)"), false)
         }
-        return (Resolved(name: name, value: setting.standard, origin: "default"), false)
+        return (Resolved(name: name, value: setting.standard ?? setting.inForce?(), origin: "default"), false)
     }
 
     /// A table for people.

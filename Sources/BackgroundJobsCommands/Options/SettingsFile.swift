@@ -116,7 +116,7 @@ struct SettingsFile {
         section: SettingsReader? = nil
     ) throws(CommandFailure) -> Entry {
         let name = (section.map { "\($0.rawValue)." } ?? "") + setting.name
-        guard let text = Self.text(value, isList: setting.kind.isList) else {
+        guard let text = Self.text(value, setting.kind) else {
             throw fault(key, "\(name) is a list or a part of its own; \(setting.kind.expectation) is expected")
         }
         guard let read = setting.kind.read(text) else {
@@ -127,15 +127,15 @@ struct SettingsFile {
     }
 
     /// Lists and weights as they would stand on the command line.
-    private static func text(_ value: Node, isList: Bool) -> String? {
+    private static func text(_ value: Node, _ kind: SettingKind) -> String? {
         switch value {
         case .scalar(let scalar): return value.null == nil || scalar.style != .plain ? scalar.string : ""
-        case .sequence(let items) where isList:
+        case .sequence(let items) where kind.isList:
             let parts = items.map { $0.scalar?.string }
             return parts.contains(nil) ? nil : parts.compactMap(\.self).joined(separator: ",")
-        case .mapping(let pairs) where isList:
+        case .mapping(let pairs) where kind.isList:
             let parts = pairs.map { key, value in
-                key.scalar.flatMap { key in value.scalar.map { "\(key.string):\($0.string)" } }
+                key.scalar.flatMap { key in value.scalar.map { "\(key.string)\(kind.sign)\($0.string)" } }
             }
             return parts.contains(nil) ? nil : parts.compactMap(\.self).joined(separator: ",")
         default: return nil

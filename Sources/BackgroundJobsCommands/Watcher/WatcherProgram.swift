@@ -147,7 +147,7 @@ struct WatcherCommand: AsyncParsableCommand, ConfiguredCommand {
     }
 
     mutating func run() async throws {
-        if try printConfig.show() { return }
+        if try printConfig.show(redis.redisOptions()) { return }
         let watcher = try Watcher(
             options(),
             redis: redis.redisOptions(),

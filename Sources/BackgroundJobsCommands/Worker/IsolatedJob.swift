@@ -10,7 +10,7 @@ internal import Subprocess
 /// is handed the job on its standard input, and leaves what became of it in a file.
 struct IsolatedJob: Sendable {
     /// Tells a child that it is one, and where the result goes.
-    private static let resultVariable = "BG_ISOLATED_RESULT"
+    static let resultVariable = "BG_ISOLATED_RESULT"
     /// What the file begins with once the job has.
     private static let begun = "begun\n"
     /// With what the child exits: the job completed; or how it ended stands in the file.

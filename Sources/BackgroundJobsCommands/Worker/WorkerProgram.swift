@@ -32,7 +32,7 @@ public enum WorkerProgram {
 
 extension WorkerCommand {
     mutating func run() async throws {
-        if try printConfig.show() { return }
+        if try printConfig.show(redis.redisOptions()) { return }
         var jobs = Self.jobs
         let options = try options()
         let redis = redis.redisOptions()

@@ -44,7 +44,7 @@ struct SettingsTests {
             #expect(found["timeout"] == .init(name: "timeout", value: "4s", origin: "BG_TIMEOUT"))
             #expect(found["kill-after"] == .init(name: "kill-after", value: "2s", origin: "\(path):3"))
             #expect(found["mode"] == .init(name: "mode", value: "at-least-once", origin: "default"))
-            #expect(found["name"] == .init(name: "name", value: nil, origin: "default"))
+            #expect(found["handlers"] == .init(name: "handlers", value: nil, origin: "default"))
             #expect(found["interval"] == nil)
             let section = try resolved([], ["BG_CONFIG": path])
             #expect(section["fibers"] == .init(name: "fibers", value: "6", origin: "\(path):5"))
@@ -228,5 +228,84 @@ struct SettingsTests {
         #expect(BackgroundCLI.takesSettings(["queue", "list"]))
         #expect(!BackgroundCLI.takesSettings([]) && !BackgroundCLI.takesSettings(["help", "dead"]))
         #expect(!BackgroundCLI.takesSettings(["nonsense"]))
+    }
+
+    @Test("what is in force where nothing is given is shown, constant or not")
+    func inForce() throws {
+        let found = try resolved([])
+        #expect(found["threads"]?.value == "\(ProcessInfo.processInfo.activeProcessorCount)")
+        #expect(found["name"]?.value == Names.reducedNodeName(ProcessInfo.processInfo.hostName))
+        #expect(found["order"] == .init(name: "order", value: "strict", origin: "default"))
+        #expect(try resolved(["-q", "a:2,b"])["order"]?.value == "by weight")
+        #expect(try resolved(["--order", "round-robin"])["order"]?.value == "round-robin")
+        let settings = try Settings([], for: .worker, environment: [:])
+        #expect(settings.arguments == [], "nothing of it is put on the command line")
+    }
+
+    @Test("a variable whose name looks misspelt is told of")
+    func misspeltVariables() throws {
+        func warnings(_ names: String...) throws -> [String] {
+            let environment = Dictionary(uniqueKeysWithValues: names.map { ($0, "5") })
+            return try Settings([], for: .worker, environment: environment).warnings
+        }
+        #expect(
+            try warnings("BG_FIBRES", "BG_DEADAFTER") == [
+                "The variable BG_DEADAFTER means nothing here. Did you mean BG_DEAD_AFTER?",
+                "The variable BG_FIBRES means nothing here. Did you mean BG_FIBERS?",
+            ]
+        )
+        // Those of handlers, of the other programs, and of others.
+        let known = ["BG_NODE", "BG_QUEUE", "BG_CLASS", "BG_WATCHER_QUEUES", "BG_GRACE", "BG_LEDGER", "BG_X"]
+        #expect(
+            try Settings([], for: .cli, environment: .init(uniqueKeysWithValues: known.map { ($0, "5s") })).warnings
+                == []
+        )
+    }
+
+    @Test(
+        "reserved fibers may be written as a map, a list or a text",
+        arguments: ["{high: 10}", "[high=10]", "high=10"]
+    )
+    func reserve(text: String) throws {
+        try withFile("queues: high,low\nreserve: \(text)") { path in
+            let settings = try Settings(["--config", path], for: .worker, environment: [:])
+            #expect(try WorkerCommand.parse(settings.arguments).options().reserve == ["high": 10])
+        }
+        let wrong = try withFile("reserve: {high: some}") { path in
+            failure { _ = try Settings(["--config", path], for: .worker, environment: [:]) }
+        }
+        #expect(wrong?.message?.contains("reserve is “high=some”; queues with numbers of fibers") == true)
+    }
+
+    @Test(
+        "what may be a password in a URL that is none is not shown either",
+        arguments: [
+            ("rediss//u:secret@h", "rediss//u:***@h"), ("redis://secret@h", "redis://***@h"),
+            ("u:secret@h:1", "u:***@h:1"), ("redis:u:secret@h", "redis:***@h"),
+            ("redis://h?password=secret&db=2", "redis://h?password=***&db=2"),
+            ("unix:///s.sock?db=2", "unix:///s.sock?db=2"),
+        ]
+    )
+    func maskingOfMistakes(url: String, shown: String) throws {
+        #expect(try resolved([], ["BG_REDIS": url])["redis"]?.value == shown)
+    }
+
+    @Test("a short name that is like none is not taken for another")
+    func nearest() throws {
+        let names = ["name", "fibers", "queues", "demo", "timeout"]
+        #expect(NearestName.to("base", among: names) == nil && NearestName.to("fast", among: names) == nil)
+        #expect(NearestName.to("nmae", among: names) == "name" && NearestName.to("fibres", among: names) == "fibers")
+    }
+
+    @Test("--print-config refuses what could not be started with")
+    func refused() async throws {
+        for environment in [["BG_NAMESPACE": "a b"], ["BG_REDIS": "rediss//u:secret@h"]] {
+            let settings = try Settings(["--print-config"], for: .worker, environment: environment)
+            let command = try WorkerCommand.parse(settings.arguments)
+            let error = #expect(throws: BackgroundError.self) {
+                try command.printConfig.show(command.redis.redisOptions(environment: [:]))
+            }
+            #expect(error?.code == .invalidArgument && error?.message.contains("secret") == false)
+        }
     }
 }

@@ -134,7 +134,7 @@ struct CronExpressionTests {
             ("5/15 * * * *", "5-59/15"), ("1,,2 * * * *", "expected a number"), ("1-2-3 * * * *", "expected a number"),
             ("*/2/3 * * * *", "more than one step"), ("* 22-2 * * *", "22-23,0-2"), ("* * * * FRI-MON", "5-6,0-1"),
             ("* * L * *", "28-31"), ("* * LW * *", "no W here"), ("* * 15W * *", "no W here"),
-            ("* * * * 5L", "no L here"),
+            ("* * * * 5L", "22-31"), ("0 0 * * L", "write the day itself, as SAT"),
             ("* * * * 5#2", "8-14"), ("* * ? * *", "write *"), ("@reboot", "where the program starts"),
             ("@every 5m", "every 5m"), ("@fortnightly", "@weekly"), ("@daily *", "alone"),
             ("0 0 30 2 *", "no date matches"), ("0 0 31 4,6,9,11 *", "no date matches"), ("٣ * * * *", "is no number"),

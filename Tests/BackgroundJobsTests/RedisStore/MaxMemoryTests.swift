@@ -91,4 +91,20 @@ struct MaxMemoryTests {
         #expect(try await store.snapshot().lists.keys.allSatisfy { $0 == "cancel:node-1" })
         #expect(try await store.set("processing:q") == [])
     }
+
+    @Test("lets periodic jobs be paused, resumed and ended")
+    func periodicJobs() async throws {
+        let server = try await RedisServer.start(options: ["--maxmemory-policy noeviction"], tcp: false)
+        try await withRedisStore(server) { redis in
+            let fields = ["exp": "@daily", "cls": "C", "que": "q"].mapValues { Array($0.utf8) }
+            let declaration = Declaration(name: "p", first: 1 << 50, fields: fields)
+            _ = try await redis.declare([declaration], by: nil, areAll: false, revives: false)
+            try await redis.send("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await redis.steer("p", .pause) == .done)
+            #expect(try await redis.steer("p", .resume(next: 1 << 50, expression: "@daily", zone: "")) == .done)
+            #expect(try await redis.steer("p", .end(reason: "enough")) == .done)
+            #expect(try await redis.steer("p", .remove) == .done)
+        }
+        await server.stop()
+    }
 }

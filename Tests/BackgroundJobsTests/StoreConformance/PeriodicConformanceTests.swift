@@ -64,7 +64,8 @@ struct PeriodicConformance {
                     )
                 ]
             )
-            let firing = Self.firing("p", due: now - 5, as: "j")
+            var firing = Self.firing("p", due: now - 5, as: "j")
+            firing.missed = "none"
             #expect(try await store.store.fire([firing, Self.firing("p", due: now - 5, as: "k")]) == [.fired, .taken])
             #expect(try await store.store.fire([firing]) == [.taken])
             #expect(try await store.list("ready:q") == ["j"])

@@ -62,6 +62,8 @@ extension Comparison {
                     next: random.upTo(6) == 0 ? .never("until") : .at(now + 1000 * Int64(random.upTo(3))),
                     expression: random.upTo(8) == 0 ? "@daily" : fields["exp"] ?? "",
                     zone: fields["tz"] ?? "",
+                    missed: fields["mis"] ?? "",
+                    until: random.upTo(8) == 0 ? "1" : fields["unt"] ?? "",
                     job: job
                 )
             )

@@ -114,4 +114,27 @@ struct AwaitingTests {
             try await eventually("it is gone") { awaiting == nil }
         }
     }
+
+    @Test("a Redis that answers nobody yet is asked again")
+    func loading() async throws {
+        let asked = Counter()
+        let note = #"{"job":"j","end":"Completed"}"#
+        let server = try await FakeServer.start { _, command in
+            if let answer = FakeServer.handshake(command) { return answer }
+            switch command[0].uppercased() {
+            case "SCRIPT":
+                return .text("$40\r\n\(String(repeating: "a", count: 40))\r\n")
+            case "EVALSHA":
+                return asked.next() <= 3
+                    ? .text("-LOADING Redis is loading the dataset in memory\r\n")
+                    : .text("*1\r\n$\(note.utf8.count)\r\n\(note)\r\n")
+            default: return .silence
+            }
+        }
+        let manager = try Manager(redis: RedisOptions(url: server.url), logger: quiet)
+        let end = try await manager.handle(for: "j").end(within: .seconds(60))
+        #expect(end.isCompleted)
+        await manager.close()
+        await server.stop()
+    }
 }

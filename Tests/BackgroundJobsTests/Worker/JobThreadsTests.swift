@@ -28,6 +28,7 @@ private final class Door: Sendable {
 struct JobThreadsTests {
     private func withWorker(
         threads: Int,
+        fibers: Int = 20,
         killAfter: Duration = .seconds(10),
         width: Int = 1000,
         expectStall: Bool = false,
@@ -41,13 +42,17 @@ struct JobThreadsTests {
                 door.wait()
                 shop.notes.add("over \(context.jobID)")
             }
+            jobs.register("Sleeps") { (_: Workshop.None, context: JobContext) in
+                shop.notes.add("begun \(context.jobID)")
+                try await Task.sleep(for: .seconds(600))
+            }
             jobs.register("Quick") { (_: Workshop.None, context: JobContext) in
                 try await Task.sleep(for: .milliseconds(1))
                 shop.notes.add("begun \(context.jobID)")
             }
             var options = WorkerOptions(
                 queues: try .strict(["default"]),
-                fibers: 20,
+                fibers: fibers,
                 gracePeriod: .zero,
                 killAfter: killAfter,
                 threads: threads
@@ -149,6 +154,23 @@ struct JobThreadsTests {
             try await eventually("it says why") {
                 shop.log.all.contains { $0.contains("2 jobs ignore their cancellation") }
             }
+        }
+    }
+
+    @Test("have threads of their own, more than Dispatch gives a process, and a cancellation finds one")
+    func many() async throws {
+        try await withWorker(threads: 300, fibers: 302) { shop, door in
+            let sleeping = try await shop.enqueue("Sleeps")
+            try await shop.begun(sleeping)
+            let blocking = try await shop.manager.enqueue("Blocks", contentsOf: Array(repeating: "{}", count: 300))
+            try await eventually("all have begun") {
+                blocking.allSatisfy { shop.notes.count("begun \($0.id)") == 1 }
+            }
+            _ = try await shop.manager.cancel(sleeping)
+            #expect(try await shop.errors(of: sleeping) == ["Cancelled"])
+            door.open()
+            for job in blocking { #expect(try await shop.errors(of: job.id) == [nil]) }
+            try await shop.nothingIsStuck()
         }
     }
 }
