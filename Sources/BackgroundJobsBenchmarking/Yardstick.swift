@@ -98,6 +98,19 @@ public struct Yardstick: Sendable {
         }
     }
 
+    /// Moves all jobs that are due to `ready`, as a watcher does.
+    public func promote(_ queue: String) async throws {
+        while try await !store.promote(queue, limit: 500).moved.isEmpty {}
+    }
+
+    /// Removes the oldest of what completed, with their jobs, as a watcher does.
+    ///
+    /// - Parameter keep: how many are kept.
+    public func trim(_ queue: String, keep: Int) async throws {
+        let retention = Retention(age: nil, count: keep)
+        while try await store.trim(.completed, of: queue, keep: retention, limit: 200, from: 0).hasMore {}
+    }
+
     /// Ends the connection.
     public func close() async {
         await store.client.close()

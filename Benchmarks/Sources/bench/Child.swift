@@ -35,6 +35,11 @@ final class Child: Sendable {
         try process.run()
     }
 
+    deinit {
+        // One that a benchmark has left behind when it failed: it must not work for the next one.
+        if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+    }
+
     /// Asks for its usage.
     func usage() async throws -> Usage {
         try input.write(contentsOf: Data("\n".utf8))

@@ -7,7 +7,8 @@ extension Stage {
     /// What a job costs Redis, beside the leanest scripts that write the same records without any check.
     func redisCost() async throws -> [Row] {
         let jobs = volume(100_000, quick: 4000)
-        var (bulk, single, own, lean, bytes): ([Double], [Double], [Double], [Double], [Double]) = ([], [], [], [], [])
+        var (bulk, single): ([Double], [Double]) = ([], [])
+        var (own, lean, ownBytes, leanBytes): ([Double], [Double], [Double], [Double]) = ([], [], [], [])
         var commands: [Yardstick.Command] = []
         for _ in 0..<runs {
             try await yardstick.flush()
@@ -16,7 +17,7 @@ extension Stage {
             try await yardstick.resetStatistics()
             own.append(try await redisMicroseconds(jobs) { try await yardstick.ceiling(queue, jobs: jobs) })
             commands = try await yardstick.commands()
-            bytes.append((try await yardstick.info("memory", "used_memory") - before) / Double(jobs))
+            ownBytes.append((try await yardstick.info("memory", "used_memory") - before) / Double(jobs))
 
             try await yardstick.flush()
             try await yardstick.fill(queue, jobs: jobs)
@@ -25,6 +26,7 @@ extension Stage {
                     try await yardstick.ceiling(queue, jobs: jobs, scripts: .leanest)
                 }
             )
+            leanBytes.append((try await yardstick.info("memory", "used_memory") - before) / Double(jobs))
             try await yardstick.flush()
             single.append(
                 try await redisMicroseconds(jobs / 5) { try await yardstick.fill(queue, jobs: jobs / 5, batch: 1) }
@@ -34,11 +36,18 @@ extension Stage {
             Row("redis-cost", "enqueue, bulk of 1,000", bulk, "µs/job", aim: .atMost(2.5)),
             Row("redis-cost", "enqueue, one by one", single, "µs/job", aim: .atMost(12)),
             Row("redis-cost", "claim and finish", own, "µs/job", beside: ("leanest", lean), aim: .ratioAtMost(1.25)),
-            Row("redis-cost", "memory of a completed job", bytes, "bytes", aim: .atMost(720)),
+            Row(
+                "redis-cost",
+                "memory of a completed job",
+                ownBytes,
+                "bytes",
+                beside: ("leanest", leanBytes),
+                aim: .atMost(720)
+            ),
         ]
         // Of the last run, by the server's own account: a script's time holds that of all it calls.
         let parts = commands.map { ($0.name, Double($0.microseconds) / Double(jobs)) }.filter { $0.1 >= 0.05 }
-        return rows + parts.map { Row("redis-cost", "  \($0) in claim and finish", [$1], "µs/job") }
+        return rows + parts.map { Row("redis-cost", "claim and finish: \($0)", [$1], "µs/job") }
     }
 
     private func redisMicroseconds(_ jobs: Int, _ body: () async throws -> Void) async throws -> Double {
@@ -61,7 +70,7 @@ extension Stage {
             + memory.sorted { $0.key < $1.key }.map { fibers, samples in
                 Row(
                     "worker-cost",
-                    "memory, \(fibers) busy fibers",
+                    "memory, \(Self.fibers(fibers))",
                     samples,
                     "MB",
                     aim: aims[fibers].map { .atMost($0) }
@@ -93,10 +102,10 @@ extension Stage {
         let farOff = try await yardstick.serverTime() + 86_400_000
         let scheduled = Yardstick.Filling(due: { _ in farOff })
         let kinds: [(name: String, prepare: @Sendable () async throws -> Void)] = [
-            ("1 M ready", { try await yardstick.fill(queue, jobs: million) }),
-            ("5 M ready", { try await yardstick.fill(queue, jobs: 5 * million) }),
-            ("1 M completed", { _ = try await ceiling(million) }),
-            ("1 M scheduled", { try await yardstick.fill(queue, jobs: million, with: scheduled) }),
+            ("\(million.grouped) ready", { try await yardstick.fill(queue, jobs: million) }),
+            ("\((5 * million).grouped) ready", { try await yardstick.fill(queue, jobs: 5 * million) }),
+            ("\(million.grouped) completed", { _ = try await ceiling(million) }),
+            ("\(million.grouped) scheduled", { try await yardstick.fill(queue, jobs: million, with: scheduled) }),
         ]
         let shallow = try Stage(url: url + "/1", isQuick: isQuick, runs: runs)
         var rows: [Row] = []
@@ -114,8 +123,10 @@ extension Stage {
             }
             rows += [
                 Row("depth", name, deep.map(\.rate), "jobs/s", beside: beside(\.rate), aim: .ratioAtLeast(0.9)),
-                Row("depth", "\(name), CPU of Redis", deep.map(\.working), "µs/job", beside: beside(\.working)),
-                Row("depth", "\(name), enqueue", deep.map(\.enqueueing), "µs/job", beside: beside(\.enqueueing)),
+                Row("depth", "\(name): enqueue", deep.map(\.enqueueing), "µs/job", beside: beside(\.enqueueing)),
+                Row("depth", "\(name): claim, finish", deep.map(\.working), "µs/job", beside: beside(\.working)),
+                Row("depth", "\(name): promote", deep.map(\.promoting), "µs/job", beside: beside(\.promoting)),
+                Row("depth", "\(name): trim", deep.map(\.trimming), "µs/job", beside: beside(\.trimming)),
             ]
         }
         await shallow.yardstick.close()
@@ -125,8 +136,10 @@ extension Stage {
     private struct Depth {
         var rate: Double
         /// CPU time of Redis a job.
-        var working: Double
         var enqueueing: Double
+        var working: Double
+        var promoting: Double
+        var trimming: Double
     }
 
     /// Adds jobs, and has as many done; others may be there.
@@ -140,6 +153,19 @@ extension Stage {
         let cpu = try await yardstick.cpuSeconds() - before
         await worker.kill()
         let span = try await yardstick.span(queue, since: since)
-        return Depth(rate: span.rate, working: cpu / Double(span.count) * 1e6, enqueueing: enqueueing)
+        let few = jobs / 5
+        let due = try await yardstick.serverTime() + 1000
+        try await yardstick.fill(queue, jobs: few, with: Yardstick.Filling(due: { _ in due }))
+        try await until("they are due") { try await yardstick.serverTime() > due }
+        let promoting = try await redisMicroseconds(few) { try await yardstick.promote(queue) }
+        let keep = try await completed() - few
+        let trimming = try await redisMicroseconds(few) { try await yardstick.trim(queue, keep: keep) }
+        return Depth(
+            rate: span.rate,
+            enqueueing: enqueueing,
+            working: cpu / Double(span.count) * 1e6,
+            promoting: promoting,
+            trimming: trimming
+        )
     }
 }

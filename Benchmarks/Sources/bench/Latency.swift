@@ -68,11 +68,11 @@ extension Stage {
         }
         try await worker.stop()
         await manager.close()
-        let name = "at \(rate.short) jobs/s"
         return [
-            Row("loaded-latency", "p50 \(name)", usages.map(\.p50), "ms"),
-            Row("loaded-latency", "p99 \(name)", usages.map(\.p99), "ms", aim: .atMost(10)),
-            Row("loaded-latency", "most \(name)", usages.map(\.most), "ms"),
+            Row("loaded-latency", "load", [rate], "jobs/s"),
+            Row("loaded-latency", "p50", usages.map(\.p50), "ms"),
+            Row("loaded-latency", "p99", usages.map(\.p99), "ms", aim: .atMost(10)),
+            Row("loaded-latency", "most", usages.map(\.most), "ms"),
         ]
     }
 
@@ -147,7 +147,7 @@ extension Stage {
             let ideal = Double(jobs) * 0.01 / Double(fibers)
             return Row(
                 "sleepers",
-                "\(jobs) of 10 ms, \(fibers) fibers",
+                Self.fibers(fibers),
                 times[fibers] ?? [],
                 "s",
                 beside: ("ideal", times[fibers, default: []].map { _ in ideal }),

@@ -75,13 +75,13 @@ struct Row: Encodable, Sendable {
 
 extension Row: CustomStringConvertible {
     static let heading =
-        "benchmark".padding(15) + "what".padding(31) + "figure (least … most)".padding(40) + "beside".padding(30)
+        "benchmark".padding(15) + "what".padding(34) + "figure (least … most)".padding(40) + "beside".padding(30)
         + "ratio".padding(8) + "aim"
 
     var description: String {
         let spread = least == most ? "" : " (\(least.short) … \(most.short))"
         let beside = yardstick.map { "\($0) \((yardstickFigure ?? 0).short)" } ?? ""
-        return benchmark.padding(15) + name.padding(31) + "\(figure.short)\(spread) \(unit)".padding(40)
+        return benchmark.padding(15) + name.padding(34) + "\(figure.short)\(spread) \(unit)".padding(40)
             + beside.padding(30) + (ratio.map { "\(($0 * 100).short) %" } ?? "").padding(8)
             + [aim?.description, verdict?.rawValue].compactMap(\.self).joined(separator: ": ")
     }
@@ -147,7 +147,12 @@ struct Report: Encodable, Sendable {
 }
 
 extension [Double] {
-    var median: Double { quantile(0.5) }
+    /// The middle one, or the mean of the two in the middle; 0 if there are none.
+    var median: Double {
+        guard !isEmpty else { return 0 }
+        let sorted = sorted()
+        return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+    }
 
     /// The smallest member that is no less than this part of all of them; 0 if there are none.
     func quantile(_ part: Double) -> Double {
@@ -161,9 +166,14 @@ extension Double {
     var short: String {
         let digits = magnitude >= 100 || self == 0 ? 0 : magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3
         return formatted(
-            .number.precision(.fractionLength(digits)).locale(Locale(identifier: "en_US_POSIX")).grouping(.automatic)
+            .number.precision(.fractionLength(digits)).locale(Locale(identifier: "en_US")).grouping(.automatic)
         )
     }
+}
+
+extension Int {
+    /// With commas at the thousands.
+    var grouped: String { formatted(.number.locale(Locale(identifier: "en_US"))) }
 }
 
 extension String {

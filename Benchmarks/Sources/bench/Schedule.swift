@@ -32,7 +32,6 @@ extension Stage {
     func burst() async throws -> [Row] {
         let jobs = volume(100_000, quick: 5000)
         var (calls, times): ([Double], [Double]) = ([], [])
-        var slowest = ""
         for _ in 0..<runs {
             try await yardstick.flush()
             let (worker, watcher) = (try worker(100), try watcher())
@@ -41,17 +40,15 @@ extension Stage {
             guard try await yardstick.serverTime() < due else { throw Failure("They were due before all were there.") }
             try await yardstick.noteSlowCalls()
             try await until("all are done", every: .milliseconds(20)) { try await completed() == jobs }
-            let call = try await yardstick.slowestCall()
-            calls.append(call?.milliseconds ?? 0)
-            slowest = call?.command ?? "none"
+            calls.append(try await yardstick.slowestCall())
             times.append(try await yardstick.span(queue, since: due).seconds)
             try await worker.stop()
             try await watcher.stop()
         }
         try await yardstick.configure("slowlog-log-slower-than", "10000")
         return [
-            Row("burst", "longest call (\(slowest))", calls, "ms", aim: .atMost(10)),
-            Row("burst", "\(jobs) jobs done in", times, "s"),
+            Row("burst", "longest call", calls, "ms", aim: .atMost(10)),
+            Row("burst", "all done in", times, "s"),
         ]
     }
 }

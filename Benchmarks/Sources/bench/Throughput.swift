@@ -19,18 +19,20 @@ extension Stage {
             [
                 Row(
                     "noop",
-                    "\(fibers) fibers",
+                    Self.fibers(fibers),
                     drains.map(\.rate),
                     "jobs/s",
                     beside: ("ceiling", ceilings),
                     aim: fibers >= 100 ? .ratioAtLeast(0.8) : nil
                 ),
-                Row("noop", "\(fibers) fibers, batch", drains.map(\.batch), "jobs/call"),
-                Row("noop", "\(fibers) fibers, CPU of Redis", drains.map(\.redisMicroseconds), "µs/job"),
-                Row("noop", "\(fibers) fibers, of worker", drains.map(\.workerMicroseconds), "µs/job"),
+                Row("noop", "\(Self.fibers(fibers)): batch", drains.map(\.batch), "jobs/call"),
+                Row("noop", "\(Self.fibers(fibers)): CPU of Redis", drains.map(\.redisMicroseconds), "µs/job"),
+                Row("noop", "\(Self.fibers(fibers)): CPU of worker", drains.map(\.workerMicroseconds), "µs/job"),
             ]
         }
     }
+
+    static func fibers(_ count: Int) -> String { count == 1 ? "1 fiber" : "\(count.grouped) fibers" }
 
     /// The same with two processes.
     func twoWorkers() async throws -> [Row] {
@@ -94,8 +96,8 @@ extension Stage {
             let name = "\(kibibytes) KiB"
             rows += [
                 Row("big-jobs", name, rates, "jobs/s", beside: ("ceiling", ceilings), aim: .ratioAtLeast(0.8)),
-                Row("big-jobs", "\(name), sent", sent, "% of arguments", aim: kibibytes > 1 ? .atMost(110) : nil),
-                Row("big-jobs", "\(name), fetched", fetched, "% of arguments", aim: kibibytes > 1 ? .atMost(110) : nil),
+                Row("big-jobs", "\(name): sent", sent, "% of arguments", aim: kibibytes > 1 ? .atMost(110) : nil),
+                Row("big-jobs", "\(name): fetched", fetched, "% of arguments", aim: kibibytes > 1 ? .atMost(110) : nil),
             ]
         }
         return rows
