@@ -164,10 +164,21 @@ let package = Package(
         .executableTarget(
             name: "drill",
             dependencies: [
+                "BackgroundJobs", "BackgroundJobsCommands", "BackgroundRedis", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Drills"
+        ),
+        // Whether the tests notice a script that is wrong: ./cli/mutate.
+        .executableTarget(
+            name: "mutate",
+            dependencies: [
                 "BackgroundJobs", "BackgroundRedis", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Tests/Drills"
+            path: "Tests/Mutation",
+            exclude: ["equivalent.txt"]
         ),
         .testTarget(
             name: "SystemTests",

@@ -79,7 +79,7 @@ extension MemoryState {
     }
 
     private func mayEnqueue(_ record: Record) -> Bool {
-        record.present("cls") != nil && record.present("que") != nil
+        record.present("cls") != nil && record.present("que").map { (try? Names.checkQueue($0)) != nil } == true
     }
 
     private mutating func enqueue(_ name: String, _ record: Record, as job: String, due: Int64?) {

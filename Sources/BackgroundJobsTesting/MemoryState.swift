@@ -15,7 +15,8 @@ struct MemoryState: Sendable {
     var recorded: [EnqueuedJob]?
     /// Whether somebody has edited the data by hand: only then a transition may take the last field of a record.
     var isEdited = false
-    private var deadlines: [String: Int64] = [:]
+    /// When keys expire, by the clock.
+    private(set) var deadlines: [String: Int64] = [:]
     private var counts: [String: [String: Double]] = [:]
     private var minuteCounts: [String: [String: Double]] = [:]
 

@@ -86,6 +86,14 @@ public final class MemoryStore: Store {
         }
     }
 
+    /// When the keys that expire do so.
+    package var deadlines: [String: Int64] {
+        state.withLock { state in
+            state.expire()
+            return state.deadlines
+        }
+    }
+
     /// Changes the data as somebody would who edits Redis by hand.
     package func edit(_ change: (inout StoreSnapshot) -> Void) {
         state.withLock { state in

@@ -24,5 +24,9 @@ struct Drill: Sendable {
     }
 
     /// All of them, in the order in which they run.
-    static let all: [Drill] = [.kill]
+    static let all: [Drill] = [
+        .kill, .stop, .freeze, .spin, .cut, .restart, .failover, .stall, .full, .watchers, .poison, .garbage, .input,
+        .bytes,
+        .crashPoints, .soak,
+    ]
 }

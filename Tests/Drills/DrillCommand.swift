@@ -39,11 +39,13 @@ struct DrillCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if try await FuzzBatch.serveIfAsked() { return }
         let seed = seed ?? UInt64.random(in: 1...999_999)
         var results: [DrillResult] = []
         for drill in Drill.all where names.isEmpty || names.contains(drill.name) {
             let result = await run(drill, seed: seed)
             print(result.text)
+            fflush(nil)
             results.append(result)
         }
         let report = try await DrillReport(seed: seed, results: results)
@@ -66,7 +68,8 @@ struct DrillCommand: AsyncParsableCommand {
         var failure: String?
         do {
             try Files.collect(in: folder)
-            try await drill.body(run)
+            Files.keep()
+            try await Self.body(of: drill, run, within: .seconds(120 + 240 * drill.minutes * share), folder: folder)
         } catch {
             failure = String(describing: error)
         }
@@ -79,6 +82,32 @@ struct DrillCommand: AsyncParsableCommand {
         )
         if result.holds { try? FileManager.default.removeItem(atPath: folder) }
         return result
+    }
+
+    /// A drill that hangs ends with an error. Should it not even be possible to cancel it, the process ends, and all that it has
+    /// started with it.
+    private static func body(
+        of drill: Drill,
+        _ run: DrillRun,
+        within limit: Duration,
+        folder: String
+    ) async throws {
+        let emergency = Task.detached {
+            try await Task.sleep(for: limit + .seconds(180))
+            print("\(drill.name) hangs; seed \(run.seed); all that its processes wrote: \(folder)")
+            fflush(nil)
+            _exit(70)
+        }
+        defer { emergency.cancel() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await drill.body(run) }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw TookTooLong(description: "not within \(limit): the drill")
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
     }
 }
 

@@ -9,6 +9,8 @@ struct DrillResult: Sendable, Codable {
     let rows: String
     let seconds: Double
     let figures: [Figure]
+    /// What was left out, and why.
+    let notices: [String]
     /// Why it could not be gone through.
     let failure: String?
     /// Where everything is that its processes wrote; nil where all holds, and nothing was kept.
@@ -22,6 +24,7 @@ struct DrillResult: Sendable, Codable {
         rows = drill.rows
         self.seconds = seconds
         figures = run.figures
+        notices = run.notices
         self.failure = failure
         let holds = failure == nil && run.figures.allSatisfy(\.holds)
         self.folder = holds ? nil : folder
@@ -30,18 +33,28 @@ struct DrillResult: Sendable, Codable {
     /// The drill's part of the table.
     var text: String {
         var lines = ["\(drill.padded(to: 10)) \(holds ? "holds" : "DOES NOT HOLD")   \(Int(seconds)) s   \(faults)"]
-        for figure in figures {
-            let value = figure.value.formatted + (figure.unit.isEmpty ? "" : " " + figure.unit)
-            let bounds = [figure.bound.map { "≤ \($0.formatted)" }, figure.floor.map { "≥ \($0.formatted)" }]
-            let bound = bounds.compactMap { $0 }.joined(separator: ", ")
-            lines.append(
-                "    \(figure.name.padded(to: 34)) \(value.padded(to: 12)) \(bound)\(figure.holds ? "" : "   <-- missed")"
-            )
-            if !figure.holds { lines += figure.findings.map { "        \($0)" } }
-        }
+        var parts: [String] = []
+        for figure in figures where !parts.contains(figure.part) { parts.append(figure.part) }
+        for part in parts { lines += text(of: part) }
+        lines += notices.map { "    NOT DONE: \($0)" }
         if let failure { lines.append("    could not be gone through: \(failure)") }
         if let folder { lines.append("    all that its processes wrote: \(folder)") }
         return lines.joined(separator: "\n")
+    }
+
+    private func text(of part: String) -> [String] {
+        let figures = figures.filter { $0.part == part }
+        var lines = part.isEmpty ? [] : ["  \(part)"]
+        let none = figures.filter(\.isNone).map(\.name)
+        for figure in figures where !figure.isNone {
+            let value = figure.value.formatted + (figure.unit.isEmpty ? "" : " " + figure.unit)
+            let bounds = [figure.bound.map { "≤ \($0.formatted)" }, figure.floor.map { "≥ \($0.formatted)" }]
+            let bound = bounds.compactMap { $0 }.joined(separator: ", ") + (figure.holds ? "" : "   <-- missed")
+            lines.append("    \(figure.name.padded(to: 34)) \(value.padded(to: 12)) \(bound)")
+            if !figure.holds { lines += figure.findings.map { "        \($0)" } }
+        }
+        if !none.isEmpty { lines.append("    0, as it must be: \(none.joined(separator: "; "))") }
+        return lines
     }
 }
 
@@ -58,6 +71,7 @@ struct DrillReport: Sendable, Codable {
         self.results = results
         cores = ProcessInfo.processInfo.activeProcessorCount
         system = ProcessInfo.processInfo.operatingSystemVersionString
+        try Files.collect(in: "/tmp")
         let server = try await RedisServer.start()
         let info = try await server.command("INFO", "server").text ?? ""
         redis =

@@ -6,8 +6,8 @@ import Synchronization
 /// Its signal mask and dispositions are those of a fresh shell: the threads that run tests block signals, and a child would
 /// inherit that. (Foundation's `Process` can't do it; it also holds a process for running as long as anybody has
 /// inherited a socket of its own.)
-final class ChildProcess: Sendable {
-    enum Exit: Sendable, Equatable {
+package final class ChildProcess: Sendable {
+    package enum Exit: Sendable, Equatable {
         case status(Int32)
         case signal(Int32)
     }
@@ -18,14 +18,14 @@ final class ChildProcess: Sendable {
         var lifeline: Int32
     }
 
-    let pid: Int32
+    package let pid: Int32
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - words: the program's path and its arguments.
     ///   - log: the file that gets standard output and standard error.
     ///   - preparation: lines of the shell that becomes the program.
-    init(_ words: [String], environment: [String], log: String, preparation: [String] = []) throws {
+    package init(_ words: [String], environment: [String], log: String, preparation: [String] = []) throws {
         // The shell becomes the program. Before, it leaves behind a process that reads the lifeline, whose end it sees
         // when the test process is gone, however it went.
         let script =
@@ -52,7 +52,7 @@ final class ChildProcess: Sendable {
     }
 
     /// How it ended; nil while it runs.
-    var exit: Exit? { state.withLock { look(&$0) } }
+    package var exit: Exit? { state.withLock { look(&$0) } }
 
     /// Sends a signal, unless the process has ended.
     func signal(_ number: Int32) {
@@ -62,7 +62,7 @@ final class ChildProcess: Sendable {
     }
 
     /// Ends the process as `kill -9` does, and waits until it is gone.
-    func kill() {
+    package func kill() {
         state.withLock { state in
             if look(&state) == nil {
                 Foundation.kill(pid, SIGKILL)

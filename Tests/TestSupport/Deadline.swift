@@ -1,6 +1,8 @@
 /// A condition did not come true in time.
 package struct TookTooLong: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Looks until there is a value: for what gives no event, such as a key of Redis or the end of a process.

@@ -4,7 +4,8 @@ import Synchronization
 
 /// Stands on loopback in front of a Redis and does to its clients what networks do.
 ///
-/// It passes on whole commands and replies, and asks its rule for each reply what is to become of it.
+/// It passes on whole commands and replies, and asks its rule for each reply what is to become of it. Besides it cuts
+/// conversations at a given byte, slows them down, and loses all that goes either way.
 package final class FaultProxy: Sendable {
     /// A reply on its way to a client, and the command that it answers.
     package struct Passing: Sendable {
@@ -12,6 +13,8 @@ package final class FaultProxy: Sendable {
         package var client: String
         /// The first words of the command.
         package var command: [String]
+        /// Which command of its connection it is, from 1.
+        package var number: Int
     }
 
     package enum Fate: Sendable {
@@ -24,27 +27,34 @@ package final class FaultProxy: Sendable {
         case goSilent
     }
 
+    package enum Direction: Sendable, CaseIterable {
+        /// From the clients to Redis.
+        case upstream
+        /// From Redis to the clients.
+        case downstream
+    }
+
     package typealias Rule = @Sendable (Passing) -> Fate
 
     private let listener: any Channel
-    private let pairs: Pairs
+    private let traffic: Traffic
 
     package var port: Int { listener.localAddress?.port ?? 0 }
     package var url: String { "redis://127.0.0.1:\(port)" }
 
-    private init(listener: any Channel, pairs: Pairs) {
+    private init(listener: any Channel, traffic: Traffic) {
         self.listener = listener
-        self.pairs = pairs
+        self.traffic = traffic
     }
 
     deinit {
         listener.close(promise: nil)
-        cut()
+        traffic.forEach("") { $0.close() }
     }
 
     /// Starts a proxy in front of a port of 127.0.0.1.
     package static func start(before port: Int, _ rule: @escaping Rule = { _ in .pass }) async throws -> FaultProxy {
-        let pairs = Pairs(rule)
+        let traffic = Traffic(rule)
         let group = MultiThreadedEventLoopGroup.singleton
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -52,137 +62,77 @@ package final class FaultProxy: Sendable {
                 // Both halves on one event loop, so that they may share what they know.
                 ClientBootstrap(group: client.eventLoop).connect(host: "127.0.0.1", port: port).flatMap { server in
                     client.eventLoop.makeCompletedFuture {
-                        let pair = Pair(client: client, server: server, pairs: pairs)
-                        try client.pipeline.syncOperations.addHandler(Half(pair, isClient: true))
-                        try server.pipeline.syncOperations.addHandler(Half(pair, isClient: false))
-                        pairs.add(pair)
+                        let connection = ProxiedConnection(client: client, server: server, traffic: traffic)
+                        try connection.join()
+                        traffic.add(connection)
                     }
                 }
             }
             .bind(host: "127.0.0.1", port: 0)
             .get()
-        return FaultProxy(listener: listener, pairs: pairs)
+        return FaultProxy(listener: listener, traffic: traffic)
     }
 
     /// Has another rule decide from here on.
-    package func rule(_ rule: @escaping Rule) { pairs.rule.withLock { $0 = rule } }
+    package func rule(_ rule: @escaping Rule) { traffic.state.withLock { $0.rule = rule } }
+
+    // MARK: Cuts
 
     /// Cuts the connections of clients whose names begin so.
-    package func cut(_ prefix: String = "") { pairs.forEach(prefix) { $0.close() } }
+    package func cut(_ prefix: String = "") { traffic.forEach(prefix) { $0.close() } }
+
+    /// Cuts a conversation when so many bytes of it have passed in one direction: the connection that brings the next byte is
+    /// closed, and what came before goes through.
+    ///
+    /// Of a command or reply of more than 512 bytes the first and the last 64 count, and it is cut there only: the middle of a
+    /// script on its way to Redis is one place.
+    ///
+    /// - Parameters:
+    ///   - prefix: only connections of clients whose names begin so count.
+    ///   - each: false: the bytes of all connections are counted together, and one is cut; true: those of each one, and each
+    ///     is cut there, the later ones too.
+    package func cut(_ direction: Direction, after bytes: Int, of prefix: String = "", each: Bool = false) {
+        traffic.state.withLock {
+            $0.cut = Traffic.Cut(direction: direction, after: bytes, prefix: prefix, isForEach: each)
+        }
+    }
+
+    /// How many connections were cut by ``cut(_:after:of:each:)``.
+    package var cuts: Int { traffic.state.withLock { $0.cuts } }
+
+    /// How many replies were lost because the rule said so.
+    package var losses: Int { traffic.state.withLock { $0.losses } }
+
+    /// How many bytes have passed, counted as ``cut(_:after:of:each:)`` does.
+    package func count(_ direction: Direction) -> Int { traffic.state.withLock { $0.passed[direction] ?? 0 } }
+
+    // MARK: Slowness
+
+    /// All that goes either way is on its way for so long.
+    package func delay(_ latency: Duration) { traffic.state.withLock { $0.latency = latency } }
+
+    /// So many bytes a second go through each connection in either direction; nil: as they come.
+    package func throttle(bytesPerSecond rate: Int?) { traffic.state.withLock { $0.bytesPerSecond = rate } }
 
     /// Holds back all that comes from clients whose names begin so; what they have sent arrives after ``release()``,
     /// also when they have gone.
-    package func hold(_ prefix: String) { pairs.forEach(prefix) { $0.isHeld = true } }
+    package func hold(_ prefix: String) { traffic.forEach(prefix) { $0.isHeld = true } }
 
     /// Lets what was held back go on to Redis.
-    package func release() { pairs.forEach("") { $0.release() } }
-}
+    package func release() { traffic.forEach("") { $0.release() } }
 
-/// The connections of a proxy.
-private final class Pairs: Sendable {
-    let rule: Mutex<FaultProxy.Rule>
-    private let all = Mutex<[NIOLoopBound<Pair>]>([])
+    // MARK: Silence
 
-    init(_ rule: @escaping FaultProxy.Rule) { self.rule = Mutex(rule) }
+    /// The connections of clients whose names begin so are half open from here on: nothing goes either way, and neither side
+    /// is told, also when the other one has gone.
+    package func silence(_ prefix: String = "") { traffic.forEach(prefix) { $0.isSilent = true } }
 
-    func add(_ pair: Pair) {
-        let bound = NIOLoopBound(pair, eventLoop: pair.client.eventLoop)
-        all.withLock { $0.append(bound) }
+    /// The network is away: all connections are half open, and those that are made meanwhile too.
+    package func isolate() {
+        traffic.state.withLock { $0.isIsolated = true }
+        silence()
     }
 
-    func forEach(_ prefix: String, _ body: @escaping @Sendable (Pair) -> Void) {
-        for pair in all.withLock({ $0 }) {
-            pair.eventLoop.execute { if pair.value.name.hasPrefix(prefix) { body(pair.value) } }
-        }
-    }
-}
-
-/// One connection through the proxy.
-private final class Pair {
-    let client: any Channel
-    let server: any Channel
-    private let pairs: Pairs
-    var name = ""
-    var isHeld = false
-    private var isSilent = false
-    private var heldBack: [ByteBuffer] = []
-    private var waiting: CircularBuffer<[String]> = []
-    private var commands = RESPFrames()
-    private var replies = RESPFrames()
-    private var replyDelay = NIODeadline.now()
-
-    init(client: any Channel, server: any Channel, pairs: Pairs) {
-        self.client = client
-        self.server = server
-        self.pairs = pairs
-    }
-
-    func read(_ bytes: ByteBuffer, fromClient: Bool) {
-        guard !isSilent else { return }
-        if fromClient {
-            commands.feed(bytes)
-            while let command = commands.next() { pass(command) }
-        } else {
-            replies.feed(bytes)
-            while !isSilent, client.isActive, let reply = replies.next() { answer(reply) }
-        }
-    }
-
-    private func pass(_ command: ByteBuffer) {
-        let words = RESPFrames.words(of: command)
-        if words.prefix(2) == ["CLIENT", "SETNAME"], words.count > 2 { name = words[2] }
-        waiting.append(words)
-        if isHeld { heldBack.append(command) } else { server.writeAndFlush(command, promise: nil) }
-    }
-
-    private func answer(_ reply: ByteBuffer) {
-        let command = waiting.popFirst() ?? []
-        let rule = pairs.rule.withLock { $0 }
-        switch rule(FaultProxy.Passing(client: name, command: command)) {
-        case .pass: write(reply)
-        case .delay(let time):
-            replyDelay = max(replyDelay, .now() + TimeAmount(time))
-            write(reply)
-        case .lose: close()
-        case .goSilent: isSilent = true
-        }
-    }
-
-    private func write(_ reply: ByteBuffer) {
-        guard replyDelay > .now() else { return client.writeAndFlush(reply, promise: nil) }
-        let client = client
-        client.eventLoop.scheduleTask(deadline: replyDelay) { client.writeAndFlush(reply, promise: nil) }
-    }
-
-    func release() {
-        isHeld = false
-        for command in heldBack { server.writeAndFlush(command, promise: nil) }
-        heldBack = []
-        if !client.isActive { server.close(promise: nil) }
-    }
-
-    func close() {
-        client.close(promise: nil)
-        if !isHeld { server.close(promise: nil) }
-    }
-}
-
-private final class Half: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    private let pair: Pair
-    private let isClient: Bool
-
-    init(_ pair: Pair, isClient: Bool) {
-        self.pair = pair
-        self.isClient = isClient
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        pair.read(unwrapInboundIn(data), fromClient: isClient)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { pair.close() }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    /// The network is back, for connections that are made from here on: the others stay half open.
+    package func restore() { traffic.state.withLock { $0.isIsolated = false } }
 }

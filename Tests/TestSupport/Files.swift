@@ -5,7 +5,8 @@ import Synchronization
 /// is to be kept.
 package enum Files {
     private struct State {
-        var folder = "/tmp"
+        /// A mutant's tests are told theirs: they may be ended at any moment, and somebody else clears up.
+        var folder = ProcessInfo.processInfo.environment["BG_TEST_FOLDER"] ?? "/tmp"
         var isKept = false
     }
 
@@ -26,7 +27,7 @@ package enum Files {
     }
 
     /// Removes what a path of ``path(_:)`` leads to.
-    static func remove(_ path: String) {
+    package static func remove(_ path: String) {
         guard !state.withLock({ $0.isKept }) else { return }
         try? FileManager.default.removeItem(atPath: path)
     }

@@ -23,7 +23,7 @@ package func withRedisStore<Result: Sendable>(
     _ server: RedisServer,
     namespace: String = "bg",
     database: Int = 0,
-    scripts: Scripts = Scripts(),
+    scripts: Scripts = .underTest,
     _ body: (RedisStore) async throws -> Result
 ) async throws -> Result {
     let client = RedisClient(

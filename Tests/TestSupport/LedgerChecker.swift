@@ -17,11 +17,15 @@ package struct LedgerChecker: Sendable {
 
     private let entries: [Ledger.Entry]
     private let deaths: [Int32: Int64]
+    private let zombies: Set<Int32>
 
-    /// - Parameter deaths: when each process that was killed was seen to be gone.
-    package init(_ ledger: Ledger, deaths: [Int32: Int64] = [:]) {
+    /// - Parameters:
+    ///   - deaths: when each process that was killed was seen to be gone.
+    ///   - zombies: processes that stood still for so long that others had to take their jobs: what these ran may overlap.
+    package init(_ ledger: Ledger, deaths: [Int32: Int64] = [:], zombies: Set<Int32> = []) {
         entries = ledger.entries
         self.deaths = deaths
+        self.zombies = zombies
     }
 
     package func report(acknowledged: some Sequence<String>) -> Report {
@@ -34,7 +38,7 @@ package struct LedgerChecker: Sendable {
             let ends = entries.count { $0.event == .end }
             if ends == 0 { report.lost.insert(job) }
             if ends > 1 { report.duplicated.insert(job) }
-            let spans = spans(of: entries)
+            let spans = spans(of: entries.filter { !zombies.contains($0.pid) })
             if zip(spans, spans.dropFirst()).contains(where: { $0.to > $1.from }) { report.overlapping.insert(job) }
             report.recoveries += recoveries(spans)
         }

@@ -30,11 +30,24 @@ package final class Program: Sendable {
         try self.init(name, arguments, environment: environment, preparation: limits.map { "ulimit \($0)" })
     }
 
+    /// Starts an executable that was built beside the tests by way of another program.
+    ///
+    /// - Parameter words: that program's path, and what it is told before the path of the executable.
+    package convenience init(
+        _ name: String,
+        _ arguments: [String],
+        under words: [String],
+        limits: [String] = []
+    ) throws {
+        try self.init(name, arguments, environment: [:], preparation: limits.map { "ulimit \($0)" }, under: words)
+    }
+
     private init(
         _ name: String,
         _ arguments: [String],
         environment: [String: String],
-        preparation: [String]
+        preparation: [String],
+        under words: [String] = []
     ) throws {
         self.name = name
         logPath = Files.path(name) + ".log"
@@ -43,7 +56,7 @@ package final class Program: Sendable {
             throw RedisServer.Failure(description: "\(executable) is missing: swift build --product \(name)")
         }
         child = try ChildProcess(
-            [executable] + arguments,
+            words + [executable] + arguments,
             environment: Self.environment(adding: environment),
             log: logPath,
             preparation: preparation
@@ -118,12 +131,15 @@ package final class Program: Sendable {
 
     /// Runs an executable that was built beside the tests to its end.
     ///
-    /// - Parameter input: what it reads from standard input.
+    /// - Parameters:
+    ///   - input: what it reads from standard input.
+    ///   - limit: how long it may take.
     package static func run(
         _ name: String,
         _ arguments: [String],
         environment: [String: String] = [:],
-        input: String = ""
+        input: String = "",
+        within limit: Duration = .seconds(60)
     ) async throws -> Outcome {
         let path = Files.path(name)
         defer { for kind in ["in", "out"] { Files.remove("\(path).\(kind)") } }
@@ -134,12 +150,20 @@ package final class Program: Sendable {
             environment: environment,
             preparation: ["exec <\(path).in >\(path).out"]
         )
-        let exit = try await program.exit()
+        let exit = try await program.exit(within: limit)
         let output = try Data(contentsOf: URL(fileURLWithPath: "\(path).out"))
         return Outcome(exit: exit, output: String(decoding: output, as: UTF8.self), error: program.log)
     }
 
     // MARK: Starting
+
+    /// The path of a program that is installed; nil: there is none.
+    package static func find(_ program: String) -> String? {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        return path.split(separator: ":").map { "\($0)/\(program)" }.first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
+    }
 
     /// The folder that the executables and the tests are built in.
     package static let folder: String = {

@@ -129,7 +129,9 @@ package final class RedisServer: Sendable {
         let process = try ChildProcess(
             [program] + arguments,
             environment: ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" },
-            log: "/dev/null"
+            log: "/dev/null",
+            // A write beyond a limit of its file sizes is to fail, as on a full disk, and not to end it.
+            preparation: ["trap '' XFSZ"]
         )
         running.withLock { $0 = process }
         try await waitUntilReady(process)
@@ -166,14 +168,12 @@ package final class RedisServer: Sendable {
     }
 
     private static func find(_ program: String) throws -> String {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        for folder in path.split(separator: ":") {
-            let candidate = "\(folder)/\(program)"
-            if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
+        guard let path = Program.find(program) else {
+            throw Failure(
+                description:
+                    "\(program) is not in the PATH. Install Redis (apt-get install redis-server) to run these tests."
+            )
         }
-        throw Failure(
-            description:
-                "\(program) is not in the PATH. Install Redis (apt-get install redis-server) to run these tests."
-        )
+        return path
     }
 }

@@ -27,31 +27,41 @@ extension Stage {
             sets[1].intersection(sets[2])
         )
         wrong += twice.map { "attempt \($0) is in two sets" }
-        for job in jobs {
-            let fields = try await records.job(job)
-            let chain = try await chain(of: job)
-            if Int(fields["att"] ?? "") != chain.count {
-                wrong.append("\(job): att \(fields["att"] ?? "–"), \(chain.count) attempts")
-            }
-            for attempt in chain.dropLast() where !others.contains(attempt) {
-                wrong.append("\(job): attempt \(attempt) before the last neither failed nor ended")
-            }
-            let hasCompleted = chain.last.map(completed.contains) ?? false
-            if hasCompleted == dead.contains(job) {
-                wrong.append("\(job): completed \(hasCompleted), dead \(!hasCompleted)")
+        for start in stride(from: 0, to: jobs.count, by: 500) {
+            let page = Array(jobs[start..<min(start + 500, jobs.count)])
+            let fields = try await records.send(page.map { ["HGETALL", keys.job($0)] }).map(\.fields)
+            for ((job, fields), chain) in zip(zip(page, fields), try await chains(fields.map { $0["las"] })) {
+                if Int(fields["att"] ?? "") != chain.count {
+                    wrong.append("\(job): att \(fields["att"] ?? "–"), \(chain.count) attempts")
+                }
+                for attempt in chain.dropLast() where !others.contains(attempt) {
+                    wrong.append("\(job): attempt \(attempt) before the last neither failed nor ended")
+                }
+                let hasCompleted = chain.last.map(completed.contains) ?? false
+                if hasCompleted == dead.contains(job) {
+                    wrong.append("\(job): completed \(hasCompleted), dead \(!hasCompleted)")
+                }
             }
         }
         return try await wrong + invariantViolations(server, namespace: namespace) + emptyFields()
     }
 
-    private func chain(of job: String) async throws -> [String] {
-        var chain: [String] = []
-        var next = try await records.job(job)["las"]
-        while let id = next, chain.count < 1000 {
-            chain.append(id)
-            next = try await records("HGET", records.keys.attempt(id), "prv").text
+    /// All attempts of each job, the oldest first, from its last.
+    private func chains(_ last: [String?]) async throws -> [[String]] {
+        var chains = last.map { $0.map { [$0] } ?? [] }
+        var growing = chains.indices.filter { !chains[$0].isEmpty }
+        while !growing.isEmpty {
+            let former = try await records.send(
+                growing.map { ["HGET", records.keys.attempt(chains[$0].last ?? ""), "prv"] }
+            )
+            var next: [Int] = []
+            for (index, reply) in zip(growing, former) where reply.text != nil && chains[index].count < 1000 {
+                chains[index].append(reply.text ?? "")
+                next.append(index)
+            }
+            growing = next
         }
-        return chain.reversed()
+        return chains.map { $0.reversed() }
     }
 
     /// Fields of hashes that are present and empty.

@@ -4,17 +4,33 @@ import Logging
 /// A Redis, a ledger, and what it takes to run workers and watchers on them at the speed of tests.
 package final class Stage: Sendable {
     package let server: RedisServer
-    package let ledger = Ledger()
+    package let ledger: Ledger
     package let records: Records
     package let manager: Manager
     package let namespace: String
+    /// Where the programs and the producer connect to.
+    package let url: String
 
-    package init(_ options: [String] = [], namespace: String = "bg") async throws {
-        server = try await RedisServer.start(options: options)
+    package convenience init(_ options: [String] = [], namespace: String = "bg") async throws {
+        try self.init(on: try await RedisServer.start(options: options), namespace: namespace)
+    }
+
+    /// - Parameters:
+    ///   - ledger: the witness; another one's, where jobs move from Redis to Redis.
+    ///   - url: where the programs and the producer connect to; nil: to this server.
+    package init(
+        on server: RedisServer,
+        ledger: Ledger = Ledger(),
+        url: String? = nil,
+        namespace: String = "bg"
+    ) throws {
+        self.server = server
+        self.ledger = ledger
+        self.url = url ?? server.url
         self.namespace = namespace
         records = try Records(url: server.url, namespace: namespace)
         manager = try Manager(
-            redis: RedisOptions(url: server.url, namespace: namespace, connectTimeout: .seconds(10)),
+            redis: RedisOptions(url: self.url, namespace: namespace, connectTimeout: .seconds(10)),
             logger: Logger(label: "manager", factory: { _ in SwiftLogNoOpLogHandler() })
         )
     }
@@ -36,16 +52,18 @@ package final class Stage: Sendable {
         _ arguments: [String],
         url: String? = nil,
         environment: [String: String] = [:],
+        limits: [String] = [],
         waits: Bool = true
     ) async throws -> Program {
         let program = try Program(
             "test-worker",
-            ["--redis", url ?? server.url, "-n", namespace]
+            ["--redis", url ?? self.url, "-n", namespace]
                 + Self.scaled(
                     ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
                     arguments
                 ),
-            environment: ledger.environment.merging(environment) { $1 }
+            environment: ledger.environment.merging(environment) { $1 },
+            limits: limits
         )
         if waits { try await program.logged("Working on") }
         return program
@@ -53,9 +71,13 @@ package final class Stage: Sendable {
 
     /// A watcher that looks ten times a second, and judges after a second.
     package func watcher(_ arguments: String..., waits: Bool = true) async throws -> Program {
+        try await watcher(arguments, waits: waits)
+    }
+
+    package func watcher(_ arguments: [String], waits: Bool = true) async throws -> Program {
         let program = try Program(
             "bg-watcher",
-            ["--redis", server.url, "-n", namespace]
+            ["--redis", url, "-n", namespace]
                 + Self.scaled(
                     [
                         "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "2", "--grace": "1",

@@ -96,6 +96,28 @@ struct Trapping: LedgerJob {
     func work() async throws { fatalError("a job that traps") }
 }
 
+/// Uses up its stack.
+struct Overflowing: LedgerJob {
+    func work() async throws { _ = Self.descend(1) }
+
+    private static func descend(_ depth: Int) -> Int {
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { bytes in
+            bytes.storeBytes(of: depth, as: Int.self)
+            return depth == .max ? 0 : descend(depth + 1) + bytes.load(as: Int.self) % 2
+        }
+    }
+}
+
+/// Takes memory until there is none: for a process whose memory is limited.
+struct Exhausting: LedgerJob {
+    func work() async throws {
+        for _ in 0..<1000 {
+            let size = 32 << 20
+            memset(UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16), 1, size)
+        }
+    }
+}
+
 /// The file that the tests read; nothing where the variable is not set.
 enum LedgerFile {
     private static let descriptor: Int32 = {

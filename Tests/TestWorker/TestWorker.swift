@@ -13,6 +13,8 @@ import BackgroundJobsCommands
         jobs.register(Failing.self)
         jobs.register(Flaky.self)
         jobs.register(Trapping.self)
+        jobs.register(Overflowing.self)
+        jobs.register(Exhausting.self)
         jobs.register(Step.self)
         jobs.register(Member.self)
         jobs.register(Callback.self)

@@ -146,5 +146,10 @@ private struct QueueFigures {
         for (key, reply) in zip(read, replies) where reply.isWrongType {
             status.problems.append("The key \(key) is of another type than it should be.")
         }
+        if replies[9].isWrongType {
+            status.problems.append(
+                "The key \(keys.paused) is of another type than it should be: no queue counts as paused."
+            )
+        }
     }
 }

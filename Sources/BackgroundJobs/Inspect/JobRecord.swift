@@ -96,6 +96,11 @@ public struct JobRecord: Sendable, Hashable, Encodable {
     /// The options that the worker reads.
     private static let options = ["ret", "bck", "rfr", "rqu", "tmo", "dlv"]
 
+    /// A job of fields that did not come from Redis.
+    package init(id: String, fields: [String: [UInt8]]) {
+        self.init(id: id, HashFields(fields))
+    }
+
     init(id: String, _ fields: HashFields) {
         var fields = fields
         self.id = id

@@ -362,7 +362,7 @@ end
 if claims and #queues > 0 then
     local stopped, wrong = look('SMISMEMBER', prefix .. 'paused', unpack(queues))
     if not stopped then
-        notice('', 'no queue counts as paused: ' .. wrong)
+        notice('', 'no queue counts as paused: ' .. prefix .. 'paused: ' .. wrong)
         stopped = {}
     end
     find_places()

@@ -42,6 +42,9 @@ local function may_enqueue(name, fields, job)
     if not present(fields.cls) or not present(fields.que) then
         return nil, key('cron', name) .. ' has no field ' .. (present(fields.cls) and 'que' or 'cls')
     end
+    if #fields.que > 128 or string.find(fields.que, '[^%w_.@-]') then
+        return nil, key('cron', name) .. ': que is no name of a queue: ' .. shown(fields.que)
+    end
     local sound, fault = exists_as('list', key('ready', fields.que))
     if sound then sound, fault = exists_as('set', prefix .. 'queues') end
     if sound then sound, fault = exists_as('none', key('jobs', job)) end

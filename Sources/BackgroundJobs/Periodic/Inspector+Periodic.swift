@@ -109,7 +109,16 @@ extension Inspector {
                     "The periodic job \(name) has no field exp. Declare it anew, or remove it."
                 )
             }
-            guard let next = try PeriodicTimes(schedule).next(after: try await serverTime()) else { return false }
+            let times: PeriodicTimes
+            do throws(BackgroundError) {
+                times = try PeriodicTimes(schedule)
+            } catch {
+                throw BackgroundError(
+                    .damaged,
+                    "The periodic job \(name) can't be resumed: \(error.message) Declare it anew, or remove it."
+                )
+            }
+            guard let next = times.next(after: try await serverTime()) else { return false }
             if let until = record.until, next > until.milliseconds {
                 _ = try await steer(name, .end(reason: "until"))
                 return false
@@ -141,7 +150,8 @@ extension Inspector {
 
     /// Does something to a periodic job that is there. The scripts may be repeated whatever became of the first call.
     private func steer(_ name: String, _ action: PeriodicAction) async throws(BackgroundError) -> PeriodicVerdict {
-        try Names.checkPeriodic(name)
+        // Whatever its name: this is also how one is got rid of that can have got there by hand alone.
+        if action != .remove { try Names.checkPeriodic(name) }
         var isFirst = true
         let verdict = try await store.patiently(where: \.mayBeRepeated) { () async throws(BackgroundError) in
             defer { isFirst = false }

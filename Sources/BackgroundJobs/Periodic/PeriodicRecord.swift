@@ -97,6 +97,14 @@ public struct PeriodicRecord: Sendable, Hashable, Encodable {
                 problems.append(error.message)
             }
         }
+        for (name, check) in [(queue, Names.checkQueue), (className, Names.checkClass)] {
+            guard let name else { continue }
+            do throws(BackgroundError) {
+                try check(name)
+            } catch {
+                problems.append(error.message)
+            }
+        }
         for field in ["cnt", "unt"] {
             if let value = fields.text(field) {
                 problems.append("the field \(field) is no number: \(Names.quoted(value))")
@@ -124,10 +132,15 @@ public struct PeriodicRecord: Sendable, Hashable, Encodable {
 
     /// Its next times, as far as they are known now; none if it is paused or has ended.
     ///
-    /// - Parameter number: how many, 1 to 1000.
-    public func nextTimes(_ number: Int) -> [Date] {
+    /// - Parameters:
+    ///   - number: how many, 1 to 1000.
+    ///   - now: the server's time, to be told those that a paused one would have if it were resumed then.
+    public func nextTimes(_ number: Int, ifResumedAt now: Date? = nil) -> [Date] {
         precondition((1...1000).contains(number), "1 to 1000 times are asked for")
-        guard let next, let schedule, let times = try? PeriodicTimes(schedule) else { return [] }
+        guard let schedule, let times = try? PeriodicTimes(schedule) else { return [] }
+        let resumed = state == .paused ? now.flatMap { times.next(after: $0.milliseconds) } : nil
+        guard let next = next ?? resumed.map({ Date(milliseconds: $0) }) else { return [] }
+        if let until, next > until { return [] }
         var found = [next]
         let left = count.map { min(number, $0 - fired) } ?? number
         while found.count < left, let time = times.next(after: found[found.count - 1].milliseconds) {

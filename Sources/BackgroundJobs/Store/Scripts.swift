@@ -90,5 +90,10 @@ package struct Scripts: Sendable {
     private static let waiting = PackageResources.waiting_lua
     private static let periodic = PackageResources.periodic_lua
 
-    package init() {}
+    /// To put them together takes milliseconds, and a process has several stores.
+    private static let own = Scripts(assembled: ())
+
+    package init() { self = Self.own }
+
+    private init(assembled: Void) {}
 }

@@ -74,7 +74,7 @@ struct Firer: Sendable {
         guard !fired.isEmpty else { return }
         let more = fired.count > 10 ? ", …" : ""
         watch.logger.info(
-            "Fired \(fired.count) periodic jobs: \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
+            "Fired \(fired.count) periodic \(fired.count == 1 ? "job" : "jobs"): \(fired.prefix(10).map(\.name).joined(separator: ", "))\(more)"
         )
         for firing in fired {
             let late = now - (firing.time ?? now)

@@ -49,7 +49,7 @@ package struct Judge: Sendable {
         }
     }
 
-    private struct Watched {
+    struct Watched: Sendable {
         /// nil: the hash is missing or lacks something.
         var record: Record?
         var unreadableSince: Instant?
@@ -60,12 +60,12 @@ package struct Judge: Sendable {
     private let limits: Limits
     private let namespace: String
     /// By queue, then by attempt.
-    private var watched: [String: [String: Watched]] = [:]
-    private var facts: ServerFacts?
+    private(set) var watched: [String: [String: Watched]] = [:]
+    private(set) var facts: ServerFacts?
     private var factsAt: Instant?
     private var lastLook: Instant?
     /// Nobody is judged before this time.
-    private var judgesFrom: Instant?
+    private(set) var judgesFrom: Instant?
     private var scriptsRefused = false
 
     package init(limits: Limits, namespace: String) {

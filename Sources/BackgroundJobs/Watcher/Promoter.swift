@@ -44,7 +44,7 @@ struct Promoter: Sendable {
         guard !jobs.isEmpty else { return }
         let more = jobs.count > 10 ? ", …" : ""
         watch.logger.info(
-            "Promoted \(jobs.count) jobs that were due: \(jobs.prefix(10).joined(separator: ", "))\(more)",
+            "Promoted \(jobs.count) \(jobs.count == 1 ? "job that was" : "jobs that were") due: \(jobs.prefix(10).joined(separator: ", "))\(more)",
             metadata: [LogKey.queue: "\(queue)"]
         )
         for job in jobs {

@@ -48,8 +48,15 @@ extension WorkerDriver: WorkerLinkHost {
     }
 
     func linkWoke(_ queue: String) -> WorkerMachine.Woken {
-        let woken = machine.withLock { $0.woke(queue) }
-        if woken == .claim { wakeup.signal() }
+        let (woken, call) = machine.withLock { machine in
+            let woken = machine.woke(queue)
+            return (woken, woken == .claim ? machine.claim(now: .now) : nil)
+        }
+        if let call {
+            exchange(call) { self.takeAnswer(call.number) }
+        } else if woken == .claim {
+            wakeup.signal()
+        }
         return woken
     }
 

@@ -159,7 +159,7 @@ final class WorkerDriver: Sendable {
     }
 
     /// Sees to an answer, unless that has been done.
-    private func takeAnswer(_ number: Int) {
+    func takeAnswer(_ number: Int) {
         guard let (call, answer) = arrived.withLock({ $0.removeValue(forKey: number) }) else { return }
         do throws(BackgroundError) {
             answered(call, try answer())

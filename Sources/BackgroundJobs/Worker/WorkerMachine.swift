@@ -191,6 +191,14 @@ package struct WorkerMachine: Sendable {
         return call
     }
 
+    /// A call for what a wait has woken this worker for, without a turn of the loop.
+    package mutating func claim(now: ContinuousClock.Instant) -> Call? {
+        guard isLinked, phase == .working, !needsSweep, calls.isEmpty, backoff.map({ $0.until <= now }) ?? true else {
+            return nil
+        }
+        return makeCall()
+    }
+
     /// A call that reports and claims nothing, for when the loop, which decides what to claim, does not come to it.
     package mutating func report(now: ContinuousClock.Instant) -> Call? {
         guard isLinked, phase != .ended, backoff.map({ $0.until <= now }) ?? true else { return nil }

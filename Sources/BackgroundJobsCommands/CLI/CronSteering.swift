@@ -93,15 +93,18 @@ struct CronRemoveCommand: AsyncParsableCommand {
             """
     )
 
+    // Any: one that is no name may have got there by hand.
+    @Argument(help: ArgumentHelp("The periodic job's name.", valueName: "name"))
+    var name: String
+
     @OptionGroup
-    var periodic: PeriodicName
+    var connection: ConnectionOptions
 
     func run() async throws {
-        let name = periodic.name
-        try await periodic.connection.withInspector { inspector in
+        try await connection.withInspector { inspector in
             let owner = (try? await inspector.periodicJob(name))?.owner
             try await inspector.removePeriodic(name)
-            try StandardStream.output.write("\(name) removed\n")
+            try StandardStream.output.write("\(Printable.escaped(name)) removed\n")
             if let owner {
                 note("The program \(owner) declares it: it will do so again when one of its workers starts.")
             }

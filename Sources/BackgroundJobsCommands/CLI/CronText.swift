@@ -23,7 +23,9 @@ enum CronText {
     }
 
     /// All that is known of one, and its next times.
-    static func text(_ record: PeriodicRecord) -> String {
+    ///
+    /// - Parameter now: for the times of a paused one.
+    static func text(_ record: PeriodicRecord, now: Date = .now) -> String {
         let fields: [(String, String?)] = [
             ("state", record.state.rawValue + (record.end.map { ", \(end($0, record))" } ?? "")),
             ("schedule", record.expression.map { PeriodicSchedule.cron($0).description }),
@@ -45,8 +47,9 @@ enum CronText {
         let lines = (fields + others).compactMap { name, value in
             value.map { "  \(Printable.escaped(name).padding(13)) \(Printable.escaped($0))\n" }
         }
-        let times = record.nextTimes(5).enumerated().map { index, date in
-            "  \((index == 0 ? "next" : "").padding(13)) \(time(date, record.timeZone))\n"
+        let label = record.state == .paused ? "if resumed" : "next"
+        let times = record.nextTimes(5, ifResumedAt: now).enumerated().map { index, date in
+            "  \((index == 0 ? label : "").padding(13)) \(time(date, record.timeZone))\n"
         }
         return "periodic job \(Printable.escaped(record.name))\n" + (lines + times).joined()
     }

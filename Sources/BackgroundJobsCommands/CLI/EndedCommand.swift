@@ -183,7 +183,7 @@ struct EndedDeleteCommand<Ended: EndedList>: AsyncParsableCommand {
             abstract: "Deletes \(Ended.entries).",
             usage: SteeringUsage.text("\(Ended.list.rawValue) delete"),
             discussion: """
-                \(Ended.deleting) --all goes through the queue's in bounded steps, the oldest first.
+                \(Ended.deleting) --all goes through the queue's in bounded steps, the oldest first, and asks before.
 
                 With IDs it prints a line for each: the ID and deleted, kept (it has to stay), missing (it was not there) or damaged (it stays whole; a message says why). \
                 For the last two the exit code is 1. With -q they are looked for in that queue, without in the one that \
@@ -191,7 +191,7 @@ struct EndedDeleteCommand<Ended: EndedList>: AsyncParsableCommand {
 
                 Examples:
                   bg-cli \(Ended.list.rawValue) delete \(Ended.example)
-                  bg-cli \(Ended.list.rawValue) delete --all -q mail --error 'SMTP*'
+                  bg-cli \(Ended.list.rawValue) delete --all -q mail --error 'SMTP*' --yes
                 """
         )
     }
@@ -200,11 +200,15 @@ struct EndedDeleteCommand<Ended: EndedList>: AsyncParsableCommand {
     var selection: Selection
 
     @OptionGroup
+    var confirmation: Confirmation
+
+    @OptionGroup
     var connection: ConnectionOptions
 
     func run() async throws {
         let isDone = try await connection.withInspector { inspector in
-            try await Steering(inspector: inspector, list: Ended.list, selection: selection).delete()
+            if selection.all { try confirmation.ask("This deletes the \(Ended.entries) \(selection.text).") }
+            return try await Steering(inspector: inspector, list: Ended.list, selection: selection).delete()
         }
         if !isDone { throw ExitCode(1) }
     }

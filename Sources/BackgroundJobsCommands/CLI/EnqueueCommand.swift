@@ -153,9 +153,31 @@ struct EnqueueCommand: AsyncParsableCommand {
 
     /// Waits for the job and prints its result.
     private func print(_ handle: JobHandle<Void>) async throws {
-        let end = try await handle.end(within: within?.duration)
+        let end: JobEnd
+        do {
+            end = try await handle.end(within: within?.duration)
+        } catch let error as BackgroundError where error.code == .timedOut {
+            throw CommandFailure(code: 1, message: error.message + (await whyItWaits(handle.id)))
+        }
         guard end.isCompleted else { throw CommandFailure(code: 1, message: "\(JobFailed(end: end)).") }
         if let output = end.output { try StandardStream.output.write(output + "\n") }
+    }
+
+    /// What keeps a job from beginning, as far as that can be seen; else nothing.
+    private func whyItWaits(_ id: String) async -> String {
+        let sentence = try? await connection.withInspector { inspector -> String? in
+            guard let job = try await inspector.job(id)?.job, let queue = job.queue else { return nil }
+            guard let status = try await inspector.status(queues: [queue]).queues.first else { return nil }
+            switch job.state {
+            case .placed: return "It has not begun: no worker that it may run on is connected"
+            case .ready, .handoff, .suspect:
+                if status.isPaused { return "It has not begun: \(queue) is paused" }
+                if status.workers == 0 { return "It has not begun: no worker that serves \(queue) is connected" }
+                return "It has not begun: \(status.ready) jobs wait in \(queue)"
+            default: return nil
+            }
+        }
+        return sentence.flatMap { $0 }.map { " \($0)." } ?? ""
     }
 
     @Sendable

@@ -56,12 +56,18 @@ struct PageOptions: ParsableArguments {
                 note("There may be more, in \(queue) for instance: name a queue with -q.")
                 break
             }
-            let page = try await inspector.jobs(
-                in: list,
-                queue: queue,
-                limit: limit - all.entries.count,
-                matching: filter
-            )
+            let page: JobPage
+            do {
+                page = try await inspector.jobs(
+                    in: list,
+                    queue: queue,
+                    limit: limit - all.entries.count,
+                    matching: filter
+                )
+            } catch where error.code == .damaged {
+                note("\(queue) is left out. \(error.message)")
+                continue
+            }
             all.entries += page.entries
             if page.next != nil { note("There are more in \(queue): name it with -q.") }
         }

@@ -23,6 +23,15 @@ struct Selection: ParsableArguments {
         if let queue { try Self.check(queue: queue) }
     }
 
+    /// All of them in words, as `of mail of the class Mail* with the error SMTP*`.
+    var text: String {
+        let parts = [
+            queue.map { "of \($0)" }, filter.className.map { "of the class \($0)" },
+            filter.error.map { "with the error \($0)" },
+        ]
+        return parts.compactMap(\.self).joined(separator: " ")
+    }
+
     /// Refuses what can be no ID before anything is done.
     static func check(_ ids: [String]) throws {
         for id in ids {

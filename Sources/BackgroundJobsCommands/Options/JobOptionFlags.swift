@@ -119,13 +119,13 @@ struct JobOptionFlags: ParsableArguments {
             "Run it on a worker of this name, as bg-cli workers shows it. (default: on any)",
             valueName: "name"
         ),
-        transform: Self.node
+        transform: NamedValue.node
     )
     var on: String?
 
     @Option(
         help: ArgumentHelp("Don't run it on a worker of this name. (default: on any)", valueName: "name"),
-        transform: Self.node
+        transform: NamedValue.node
     )
     var avoiding: String?
 
@@ -206,16 +206,6 @@ struct JobOptionFlags: ParsableArguments {
             try Names.checkQueue(name)
         } catch {
             throw ValidationError(error.message)
-        }
-        return name
-    }
-
-    @Sendable
-    private static func node(_ name: String) throws -> String {
-        guard Names.isNodeName(name) else {
-            throw ValidationError(
-                "\(Names.quoted(name)) is no name of a worker: these have 1 to 40 of A-Z a-z 0-9 _ . -, as bg-cli workers shows them."
-            )
         }
         return name
     }

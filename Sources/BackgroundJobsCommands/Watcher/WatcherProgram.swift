@@ -43,7 +43,7 @@ struct WatcherCommand: AsyncParsableCommand, ConfiguredCommand {
     )
     var queues: String?
 
-    @Option(help: "The name in lists of watchers. (default: the host's name)")
+    @Option(help: "The name in lists of watchers. (default: the host's name)", transform: NamedValue.node)
     var name: String?
 
     @Option(

@@ -74,7 +74,10 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
     )
     var threads: Int?
 
-    @Option(help: "The name in lists of workers. (default: the host's name)")
+    @Option(
+        help: "The name in lists of workers, and for enqueue --on and --avoiding. (default: the host's name)",
+        transform: NamedValue.node
+    )
     var name: String?
 
     @Option(

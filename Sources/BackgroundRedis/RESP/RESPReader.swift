@@ -9,7 +9,7 @@ import CHiredis
 ///   mean that memory ran out. So the values are put together in a ``RESPBuilder`` and the pointer returned
 ///   says nothing.
 /// - It is not thread-safe: one event loop owns it.
-final class RESPReader {
+package final class RESPReader {
     /// How much of an unfinished line is kept. The longest lines of Redis are error replies of scripts.
     private static let maximumLineBytes = 64 * 1024
     private static let feedBytes = 16 * 1024
@@ -21,7 +21,7 @@ final class RESPReader {
     private var failure: RedisError?
 
     /// - Parameter maximumReplyBytes: A reply that is longer is refused before it has arrived.
-    init(maximumReplyBytes: Int = 64 * 1024 * 1024) {
+    package init(maximumReplyBytes: Int = 64 * 1024 * 1024) {
         guard let reader = redisReaderCreateWithFunctions(Self.functions) else {
             // malloc(3) refused a few hundred bytes; there is nothing that could be done with an error.
             preconditionFailure("Out of memory")
@@ -40,7 +40,10 @@ final class RESPReader {
     ///
     /// - Parameter body: Is given each complete reply, in order, also those before a malformed one.
     /// - Throws: `protocolViolation`, then and at each later call, if it is not the Redis protocol.
-    func feed(_ bytes: UnsafeRawBufferPointer, _ body: (RESPValue) throws(RedisError) -> Void) throws(RedisError) {
+    package func feed(
+        _ bytes: UnsafeRawBufferPointer,
+        _ body: (RESPValue) throws(RedisError) -> Void
+    ) throws(RedisError) {
         if let failure { throw failure }
         do throws(RedisError) {
             var rest = bytes[...]

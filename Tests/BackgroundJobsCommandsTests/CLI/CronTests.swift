@@ -44,6 +44,44 @@ extension CLI {
             }
         }
 
+        @Test("what was damaged by hand is told of, runs nothing, and can be removed")
+        func damaged() async throws {
+            try await CLIBench.with { bench in
+                let hash = ["exp", "every:60000", "cls", "C C", "que", "q q", "arg", "{}"]
+                try await bench.records.send([
+                    ["HSET", bench.key("cron:bad")] + hash, ["ZADD", bench.key("crons"), "+inf", "bad"],
+                    ["ZADD", bench.key("crons"), "+inf", "a b"],
+                ])
+                let ran = try await bench.cli("cron", "run", "bad")
+                #expect(ran.exit == .status(1) && ran.output == "" && ran.error.contains("is no name of a queue"))
+                #expect(try await bench.records("EXISTS", bench.key("queues")).int == 0)
+                let shown = try await bench.cli("cron", "show", "bad")
+                #expect(
+                    shown.error.contains("The queue name \"q q\"") && shown.error.contains("The class name \"C C\"")
+                )
+                try await bench.records("HSET", bench.key("cron:bad"), "exp", "nonsense", "pau", "1")
+                let resumed = try await bench.cli("cron", "resume", "bad")
+                #expect(resumed.exit == .status(1) && resumed.error.contains("The periodic job bad can't be resumed"))
+                for name in ["bad", "a b"] {
+                    #expect(try await bench.cli("cron", "remove", name).output == "\(name) removed\n")
+                }
+                #expect(try await bench.cli("cron", "list").error == "There are no periodic jobs.\n")
+            }
+        }
+
+        @Test("show: the times that a paused one would have")
+        func pausedTimes() async throws {
+            try await CLIBench.with { bench in
+                _ = try await bench.cli("cron", "add", "rests", "0 0 1 1 *", "Mail")
+                _ = try await bench.cli("cron", "pause", "rests")
+                let shown = try await bench.cli("cron", "show", "rests")
+                #expect(
+                    shown.output.contains("if resumed")
+                        && shown.output.split(separator: "\n").count { $0.contains("-01-01T00:00:00.000Z") } == 5
+                )
+            }
+        }
+
         @Test("list and show: what there is, and the next five times")
         func show() async throws {
             try await CLIBench.with { bench in

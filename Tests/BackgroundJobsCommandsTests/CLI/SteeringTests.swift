@@ -241,6 +241,16 @@ extension CLI {
             }
         }
 
+        @Test("delete --all asks, and without a terminal does nothing unless it is told to")
+        func deleteAsks() async throws {
+            try await CLIBench.with { bench in
+                let ran = try await bench.cli("dead", "delete", "--all", "-q", "q", "--class", "Mail*")
+                #expect(
+                    ran.exit == .status(64) && ran.error.contains("This deletes the dead jobs of q of the class Mail*.")
+                )
+            }
+        }
+
         @Test("delete --all, by class and error")
         func deleteAll() async throws {
             try await CLIBench.with { bench in
@@ -248,11 +258,22 @@ extension CLI {
                 try await bench.dead("d2", "Nap", error: "SMTPDown", at: 2)
                 try await bench.dead("d3", at: 3)
                 #expect(
-                    try await bench.lines("dead", "delete", "--all", "-q", "q", "--class", "Mail", "--error", "SMTP*")
+                    try await bench.lines(
+                        "dead",
+                        "delete",
+                        "--all",
+                        "--yes",
+                        "-q",
+                        "q",
+                        "--class",
+                        "Mail",
+                        "--error",
+                        "SMTP*"
+                    )
                         == ["1 deleted"]
                 )
                 #expect(try await bench.records.dead("q") == ["d2", "d3"])
-                #expect(try await bench.lines("dead", "delete", "--all", "-q", "q") == ["2 deleted"])
+                #expect(try await bench.lines("dead", "delete", "--all", "--yes", "-q", "q") == ["2 deleted"])
                 #expect(try await bench.records.failed("q") == [])
             }
         }
@@ -336,10 +357,10 @@ extension CLI {
                 #expect(ran.exit == .status(1))
                 #expect(ran.lines == ["a-d1 kept", "x1 deleted", "nothing missing"])
                 #expect(
-                    try await bench.lines("failed", "delete", "--all", "-q", "q", "--error", "x2")
+                    try await bench.lines("failed", "delete", "--all", "--yes", "-q", "q", "--error", "x2")
                         == ["1 deleted"]
                 )
-                let all = try await bench.cli("failed", "delete", "--all", "-q", "q")
+                let all = try await bench.cli("failed", "delete", "--all", "--yes", "-q", "q")
                 #expect(all.exit == .status(0) && all.output == "1 deleted\n")
                 #expect(all.error.contains("1 stay"))
                 #expect(try await bench.records.failed("q") == ["a-d1"])

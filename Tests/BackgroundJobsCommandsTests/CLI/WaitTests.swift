@@ -75,7 +75,11 @@ extension CLI {
                 let late = try await bench.cli("enqueue", "Sum", "--wait", "--within", "50ms", "--id", "late")
                 #expect(late.exit == .status(1) && late.output == "")
                 #expect(late.error.contains("Job late has not ended within") && late.error.contains("It goes on."))
-                #expect(try await bench.ready("default") == ["late"])
+                #expect(late.error.contains("It has not begun: no worker that serves default is connected."))
+                _ = try await bench.cli("queue", "pause", "default")
+                let paused = try await bench.cli("enqueue", "Sum", "--wait", "--within", "50ms")
+                #expect(paused.error.contains("It has not begun: default is paused."))
+                #expect(try await bench.ready("default").first == "late")
             }
         }
 

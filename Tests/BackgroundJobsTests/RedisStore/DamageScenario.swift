@@ -25,12 +25,53 @@ struct DamageScenario: Sendable {
         /// (Of several jobs of `q`, ends, clear and move do what is sound.)
         var isWhole: Bool { ![.exchange, .adopt, .reap, .ends, .clear, .move].contains(self) }
 
+        var script: KeyPath<Scripts, Script> {
+            switch self {
+            case .exchange: \.exchange
+            case .adopt: \.adopt
+            case .reap: \.reap
+            case .promote: \.promote
+            case .recover: \.recover
+            case .dequeue: \.dequeue
+            case .trimCompleted, .trimFailed, .trimEnded, .trimDead: \.trim
+            case .enqueue: \.enqueue
+            case .cancelWaiting, .cancelRunning: \.cancel
+            case .retry: \.retry
+            case .deleteFailed, .deleteDead: \.delete
+            case .fallBack: \.fallback
+            case .ends: \.await
+            case .note: \.note
+            case .together, .open, .add, .close: \.together
+            case .due: \.due
+            case .fire: \.fire
+            case .declare: \.declare
+            case .pausePeriodic, .runPeriodic: \.steer
+            case .pause: \.pause
+            case .clear: \.clear
+            case .move: \.move
+            }
+        }
+
+        /// Those that are tried: where a mutant is to be noticed, those that it concerns.
+        static let tried = allCases.filter {
+            !Scripts.areMutated || Scripts.underTest[keyPath: $0.script].source != Scripts()[keyPath: $0.script].source
+        }
+
         /// Those that were added to the first ten.
         var isOfOne: Bool { Self.allCases.firstIndex(of: self)! >= 10 }
     }
 
     /// Whether everything is tried out (`./cli/test --full`), and not a part of it.
     static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] != nil
+
+    /// Of the combinations that need not all be tried each how manieth is.
+    ///
+    /// - Parameter usual: where no mutant is to be noticed.
+    static func share(_ usual: Int) -> Int {
+        if isFull { return 1 }
+        guard Scripts.areMutated else { return usual }
+        return Verb.tried.count <= 4 ? 1 : usual * 3
+    }
 
     /// Runs `body` with the scenario in a namespace of its own.
     static func with(_ body: (DamageScenario) async throws -> Void) async throws {

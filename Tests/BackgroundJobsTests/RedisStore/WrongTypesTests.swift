@@ -108,8 +108,8 @@ struct WrongTypesTests {
     /// In a full run each verb with each key; else each that has to tell, and a third of the others.
     static let cases: [(Key, DamageScenario.Verb)] = keys.enumerated().flatMap { number, key in
         DamageScenario.Verb.allCases.enumerated().compactMap { index, verb in
-            let isTried = DamageScenario.isFull || key.reporters.contains(verb) || (number + index).isMultiple(of: 3)
-            return isTried ? (key, verb) : nil
+            let isTried = key.reporters.contains(verb) || (number + index).isMultiple(of: DamageScenario.share(3))
+            return isTried && DamageScenario.Verb.tried.contains(verb) ? (key, verb) : nil
         }
     }
 
@@ -162,6 +162,26 @@ struct WrongTypesTests {
             #expect(claimed.jobs.map(\.id) == ["b"])
             #expect(claimed.notices.map(\.queue) == ["q"])
             #expect(claimed.notices.first?.sentence.contains("ns:\(kind):q") == true)
+        }
+    }
+
+    @Test("an offered attempt is not lost where the queue that it may run in can't be read")
+    func offered() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await redis.send(command: ["SET", "ns:processing:q", "x"])
+            for queues in [["q", "p"], ["p", "q"]] {
+                let adoption = Adoption(queues: queues, attempts: [], offered: [job.attempt, "new"])
+                let adopted = try await redis.adopt(adoption, as: StoreUnderTest.voucher)
+                guard case .damaged(let sentence) = adopted.verdicts[job.attempt] else {
+                    Issue.record("the verdict is \(adopted.verdicts)")
+                    continue
+                }
+                #expect(sentence.contains("WRONGTYPE"))
+                #expect(adopted.verdicts["new"] == .never)
+            }
         }
     }
 

@@ -130,13 +130,17 @@ struct AwaitConformance {
             let store = StoreUnderTest(redis: redis)
             try await store.enqueue("a")
             try await redis.send("SET", redis.keys.job("b"), "text")
-            let reply = try await redis.run(redis.scripts.await, arguments: 4) {
-                RedisStore.append(["a", "b"], Self.listener, to: &$0)
+            try await store.enqueue("c")
+            try await redis.send("SET", redis.keys.namespace + ":awaited:c", "text")
+            let reply = try await redis.run(redis.scripts.await, arguments: 5) {
+                RedisStore.append(["c", "b", "a"], Self.listener, to: &$0)
             }
-            let answers = try RedisStore.answers(reply, of: ["a", "b"])
-            #expect(try answers[0].get() == nil)
-            let error = #expect(throws: BackgroundError.self) { try answers[1].get() }
-            #expect(error?.code == .damaged && error?.message.contains("jobs:b") == true)
+            let answers = try RedisStore.answers(reply, of: ["c", "b", "a"])
+            #expect(try answers[2].get() == nil)
+            for (answer, key) in zip(answers, ["awaited:c", "jobs:b"]) {
+                let error = #expect(throws: BackgroundError.self) { try answer.get() }
+                #expect(error?.code == .damaged && error?.message.contains(key) == true)
+            }
         }
     }
 

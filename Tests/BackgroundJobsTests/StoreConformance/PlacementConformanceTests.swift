@@ -122,7 +122,8 @@ struct PlacementConformance {
             let second = try await store.store.fallBack(place, absence: 20_000, limit: 3, from: 1)
             #expect(second == FellBack(moved: [], kept: 2, hasMore: false), "they have not waited for so long")
             #expect(try await store.list("ready:q") == ["a", "c", "other"])
-            #expect(try await store.job("a")?["pla"] == "any")
+            let fallen = try #require(try await store.job("a"))
+            #expect(fallen["pla"] == "any" && fallen["plt"] == nil)
             try await store.edit { data in
                 for id in ["b", "d", "e"] { data.jobs[id]?["plt"] = "1" }
             }

@@ -51,6 +51,18 @@ struct QueueConformance {
         }
     }
 
+    @Test("whoever awaits what is cleared is told that it is not there any more", arguments: StoreKind.allCases)
+    func clearAwaited(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let listener = Listener(token: "l", time: .seconds(60))
+            #expect(try await store.store.ends(of: ["a"], for: listener) == [nil])
+            _ = try await store.store.clear(.ready, of: "q", limit: 3)
+            let note = try #require(try await store.list("notes:l").first)
+            #expect(note.contains(#""end":"Missing""#))
+        }
+    }
+
     @Test("clear leaves what runs or has ended, and drops its ID", arguments: StoreKind.allCases)
     func clearSecondCopies(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I"]) { store in

@@ -122,6 +122,19 @@ struct ReapConformance {
         }
     }
 
+    @Test("a job that was to be cancelled is, and its attempt says why", arguments: StoreKind.allCases)
+    func cancelled(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            #expect(try await store.store.cancel("j", recordedAs: "x") == .told)
+            #expect(try await store.reap(job) == .cancelled)
+            let attempt = try #require(try await store.attempt(job.attempt))
+            #expect(attempt["err"] == "Cancelled" && attempt["msg"] == "Worker Timeout")
+            #expect(try await store.job("j")?["end"] == "Cancelled")
+        }
+    }
+
     @Test("an attempt that is no longer what was judged is spared", arguments: StoreKind.allCases)
     func spared(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

@@ -20,7 +20,7 @@ enum SharedRedis {
     /// Runs `body` with a store on a database of its own, empty at first.
     static func withStore(
         namespace: String = "{t}:b-g",
-        scripts: Scripts = Scripts(),
+        scripts: Scripts = .underTest,
         _ body: (RedisStore) async throws -> Void
     ) async throws {
         try await withRedisStore(

@@ -56,6 +56,22 @@ struct UniqueConformance {
         }
     }
 
+    @Test("an ID that was taken out of a long list is used again as new", arguments: StoreKind.allCases)
+    func usedAgain(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", queue: "other")
+            try await store.edit { data in
+                data.lists["ready:other"] = nil
+                data.jobs["a"]?["end"] = "Dequeued"
+                for field in ["att", "ers", "crs", "crt", "cnl", "plt"] { data.jobs["a"]?[field] = "2" }
+                data.jobs["a"]?["pla"] = "on:web1"
+            }
+            #expect(try await enqueue(store, "a") == nil)
+            #expect(try await store.list("ready:q") == ["a"])
+            #expect(Set(try #require(try await store.job("a")).fields.keys) == ["que", "cls", "arg", "qat", "unq"])
+        }
+    }
+
     @Test(
         "every outcome releases the lock, and a retry does not",
         arguments: [

@@ -20,6 +20,9 @@ struct Comparison {
     /// Offered in calls whose replies were thrown away.
     private var unsure: [Offer] = []
     private var batches: [String] = []
+    /// When keys were to expire before the step, and the server's own time then, in microseconds.
+    private(set) var deadlines: [String: Int64] = [:]
+    private(set) var began: Int64 = 0
     private var names = 0
 
     struct Claimed {
@@ -52,6 +55,8 @@ struct Comparison {
     /// Makes a random step on both stores; returns what it was.
     mutating func step() async throws -> String {
         try await setClocks()
+        deadlines = memory.deadlines
+        began = try await time()
         switch random.upTo(114) {
         case 0..<12: return try await enqueue()
         case 12..<14: return try await enqueueChain()
@@ -85,7 +90,7 @@ struct Comparison {
         let model = memory.snapshot
         defer { history.proceed(to: model) }
         let (real, wrong) = try await RedisSnapshot(redis).read()
-        return differences + wrong + Self.violations(model, history)
+        return try await differences + wrong + wrongDeadlines() + Self.violations(model, history)
             + (model == real ? [] : Self.violations(real, history))
             + Self.differences(model, real)
     }

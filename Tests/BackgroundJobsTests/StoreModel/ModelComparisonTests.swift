@@ -1,5 +1,6 @@
 import BackgroundJobsTesting
 import Foundation
+import TestSupport
 import Testing
 
 @testable import BackgroundJobs
@@ -11,12 +12,12 @@ struct ModelComparison {
     private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
     /// `BG_TEST_SEED` repeats one sequence.
     private static let seed = ProcessInfo.processInfo.environment["BG_TEST_SEED"].flatMap { UInt64($0) }
-    private static let sequences = isFull ? 400 : 24
+    private static let sequences = isFull ? 400 : Scripts.areMutated ? 5 : 24
     private static let length = 250
 
     @Test("leave both stores the same")
     func sequences() async throws {
-        let first = UInt64.random(in: 0..<1 << 40)
+        let first = Scripts.areMutated ? 1 : UInt64.random(in: 0..<1 << 40)
         for index in 0..<(Self.seed == nil ? Self.sequences : 1) {
             try await compare(Self.seed ?? first + UInt64(index), steps: Self.length)
         }
@@ -52,7 +53,7 @@ struct ModelComparison {
         ),
     ]
 
-    @Test("notice a wrong line", arguments: faults)
+    @Test("notice a wrong line", .disabled(if: Scripts.areMutated), arguments: faults)
     func notice(_ fault: Fault) async throws {
         var scripts = Self.scripts
         let script = ["exchange": \Scripts.exchange, "cancel": \.cancel, "enqueue": \.enqueue][fault.script]!
@@ -125,17 +126,12 @@ struct ModelComparison {
 
     /// The scripts, with a clock that stands where the test sets it.
     private static var scripts: Scripts {
-        var scripts = Scripts()
-        for script in [
-            \Scripts.exchange, \.adopt, \.promote, \.reap, \.recover, \.enqueue, \.dequeue, \.cancel, \.retry, \.trim,
-            \.delete, \.await, \.note, \.together, \.due, \.fire, \.declare, \.steer, \.fallback, \.clear, \.move,
-        ] {
-            let source = scripts[keyPath: script].source
-            scripts[keyPath: script].source = source.replacingOccurrences(
-                of: "local clock = redis.call('TIME')",
-                with: "local clock = { 0, 1000 * tonumber(redis.call('GET', prefix .. 'test-clock')) }"
-            )
-            precondition(scripts[keyPath: script].source != source, "the scripts ask for the time elsewhere")
+        let scripts = Scripts.underTest.replacing(
+            "local clock = redis.call('TIME')",
+            with: "local clock = { 0, 1000 * tonumber(redis.call('GET', prefix .. 'test-clock')) }"
+        )
+        for path in Scripts.all {
+            precondition(scripts[keyPath: path].source.contains("test-clock"), "the scripts ask for the time elsewhere")
         }
         return scripts
     }

@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+
+@testable import BackgroundJobs
+
+/// Two workers, two watchers and two jobs: every state that can be reached, with so many misfortunes on the way (a broken
+/// connection whose other end stays, a worker that freezes or dies, a restart of Redis that gives out its client IDs anew),
+/// is sound, and from every one the jobs can still end.
+@Suite("Every state that can be reached", .timeLimit(.minutes(60)))
+struct StateSearchTests {
+    private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
+
+    /// How much is searched.
+    struct Scope: Sendable, CustomTestStringConvertible {
+        var jobs = 2
+        var watchers = 2
+        var misfortunes: Int
+        /// Whether answers may be on their way for a while.
+        var isFine = false
+        var testDescription: String {
+            "\(jobs) jobs, \(watchers) watchers, \(misfortunes) misfortunes\(isFine ? ", slow answers" : "")"
+        }
+    }
+
+    private static let small = [Scope(misfortunes: 0), Scope(jobs: 1, watchers: 1, misfortunes: 1)]
+    private static let large = [
+        Scope(jobs: 1, misfortunes: 1, isFine: true), Scope(watchers: 1, misfortunes: 1), Scope(misfortunes: 1),
+        Scope(jobs: 1, watchers: 1, misfortunes: 2), Scope(misfortunes: 2),
+    ]
+
+    @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
+    func all(_ scope: Scope) throws {
+        let world = try World(
+            jobs: scope.jobs,
+            misfortunes: scope.misfortunes,
+            watchers: scope.watchers,
+            isFine: scope.isFine
+        )
+        var search = StateSearch(world)
+        let start = ContinuousClock.now
+        if let counterexample = try search.run() {
+            Issue.record("\(counterexample)")
+            return
+        }
+        if let stuck = try search.stuck() { Issue.record("\(stuck)") }
+        print(
+            "\(scope.testDescription): \(search.states) states and \(search.transitions) transitions",
+            "in \(start.duration(to: .now))"
+        )
+    }
+
+    /// A rule that is left out, and what comes of it.
+    struct Broken: Sendable, CustomTestStringConvertible {
+        var rule: World.Faults
+        var misfortunes: Int
+        var violation: String
+        var testDescription: String
+    }
+
+    static let broken = [
+        Broken(
+            rule: .reapsUnconditionally,
+            misfortunes: 1,
+            violation: "R:",
+            testDescription: "a watcher ends what it judged before the worker came back"
+        ),
+        Broken(
+            rule: .ignoresAdoptions,
+            misfortunes: 1,
+            violation: "R:",
+            testDescription: "a watcher takes a client ID given out anew for the former one"
+        ),
+        Broken(
+            rule: .keepsFormerConnection,
+            misfortunes: 1,
+            violation: "V:",
+            testDescription: "a claim arrives after the worker has asked what became of it"
+        ),
+        Broken(
+            rule: .forgetsOffers,
+            misfortunes: 1,
+            violation: "O:",
+            testDescription: "a claim whose reply was lost is never asked for"
+        ),
+    ]
+
+    @Test("a rule that is left out is found out", arguments: broken)
+    func notices(_ broken: Broken) throws {
+        var search = StateSearch(try World(jobs: 1, misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule))
+        let found = try #require(try search.run(atMost: 200_000))
+        #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
+        print("Found by \(search.states) states that \(broken.testDescription): \(found)")
+    }
+}

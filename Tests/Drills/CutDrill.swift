@@ -1,0 +1,191 @@
+import BackgroundJobs
+import TestSupport
+
+extension Drill {
+    static let cut = Drill(
+        "cut",
+        "connections reset every second; half open; replies lost; commands held back over a reconnect; 200 ms latency",
+        rows: "N1 N2 N3 N4 N5 N13 W15 W16 W17 W20 W21 E2 C1 C4",
+        minutes: 1.5
+    ) { run in
+        // Each on a Redis of its own; they wait more than they work, so they go on side by side.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for fault in Disturbance.all { group.addTask { try await fault.happen(run) } }
+            group.addTask { try await HalfOpen().happen(run) }
+            try await group.waitForAll()
+        }
+    }
+}
+
+/// Something that is done to the network of a worker all the time, while jobs run, and that nobody is to notice: no job is
+/// lost, reaped or run twice.
+private struct Disturbance: Sendable {
+    let name: String
+    /// How long a job takes.
+    let milliseconds: Int
+    /// How many replies are lost at least.
+    var leastLosses: Int?
+    /// What is set up before, and who enqueues the jobs.
+    var prepare: @Sendable (Stage, FaultProxy, DrillRun) async throws -> Manager = { stage, _, _ in stage.manager }
+    /// One time of it.
+    let disturb: @Sendable (FaultProxy) async throws -> Void
+
+    static let all = [resets, lostReplies, heldCommands, slowness, pauses]
+
+    /// Rows N1, N13.
+    private static let resets = Disturbance(name: "resets", milliseconds: 3000) { proxy in
+        try await Task.sleep(for: .seconds(1))
+        proxy.cut("bg-worker")
+    }
+
+    /// Rows W15, W16, W20, N4, E2, C1: each fifth reply to a claim or a finish, and to an enqueue, with its connection.
+    private static let lostReplies = Disturbance(name: "replies lost", milliseconds: 20, leastLosses: 10) {
+        stage,
+        proxy,
+        run in
+        let exchange = try await stage.records("SCRIPT", "LOAD", Scripts().exchange.source).text ?? ""
+        let (exchanges, enqueues) = (Counter(), Counter())
+        proxy.rule { passing in
+            switch passing.command.first {
+            case "EXEC": enqueues.next().isMultiple(of: 5) ? .lose : .pass
+            case "EVALSHA" where passing.command[1] == exchange: exchanges.next().isMultiple(of: 5) ? .lose : .pass
+            default: .pass
+            }
+        }
+        return try Manager(
+            redis: RedisOptions(url: proxy.url, connectTimeout: .seconds(10)),
+            logger: LocalSystem.quiet
+        )
+    } disturb: { _ in
+        try await Task.sleep(for: .milliseconds(50))
+    }
+
+    /// Row W21: what was sent on a connection arrives after the worker has adopted its attempts on the next one.
+    private static let heldCommands = Disturbance(name: "commands held back", milliseconds: 150) { proxy in
+        proxy.hold("bg-worker:")
+        try await Task.sleep(for: .milliseconds(300))
+        proxy.cut("bg-worker:")
+        try await Task.sleep(for: .milliseconds(400))
+        proxy.release()
+        try await Task.sleep(for: .milliseconds(100))
+    }
+
+    /// Row N5: 100 ms each way, half as much more or less, and 256 kB a second.
+    private static let slowness = Disturbance(name: "200 ms latency", milliseconds: 100) { _, proxy, _ in
+        proxy.delay(.milliseconds(100))
+        proxy.throttle(bytesPerSecond: 256 * 1024)
+        return try Manager(
+            redis: RedisOptions(url: proxy.url, connectTimeout: .seconds(10)),
+            logger: LocalSystem.quiet
+        )
+    } disturb: { proxy in
+        for milliseconds in [50, 100, 150] {
+            proxy.delay(.milliseconds(milliseconds))
+            try await Task.sleep(for: .milliseconds(200))
+        }
+    }
+
+    /// Row N3, below `--dead-after`: nothing arrives for half of it.
+    private static let pauses = Disturbance(name: "pauses", milliseconds: 300) { proxy in
+        proxy.hold("bg-worker")
+        try await Task.sleep(for: .seconds(1))
+        proxy.release()
+        try await Task.sleep(for: .milliseconds(500))
+    }
+
+    func happen(_ run: DrillRun) async throws {
+        let stage = try await Stage()
+        let proxy = try await FaultProxy.start(before: stage.server.port)
+        let manager = try await prepare(stage, proxy, run)
+        let watcher = try await stage.watcher()
+        let worker = try await stage.worker("--connect-timeout", "10", url: proxy.url)
+        let end = ContinuousClock.now + run.time(60, atLeast: 5)
+        var jobs: [String] = []
+        var times = 0
+        let arguments = #"{"ms":\#(milliseconds)}"#
+        while ContinuousClock.now < end {
+            // More than there are fibers: some are claimed while it goes on.
+            for _ in 0..<10 where jobs.count - stage.ledger.ended < 20 {
+                jobs.append(try await manager.enqueue("Sleeping", arguments: arguments).id)
+            }
+            try await disturb(proxy)
+            times += 1
+        }
+        try await stage.ended(jobs)
+        try await stage.drained()
+        await manager.close()
+        run.figure("\(name): jobs", jobs.count, atLeast: 10)
+        run.figure("\(name): times", times, atLeast: 2)
+        if let leastLosses { run.figure("\(name): replies", proxy.losses, atLeast: leastLosses) }
+        try await run.settled(stage, jobs, name)
+        run.figure("\(name): begun twice", stage.ledger.started - jobs.count, atMost: 0)
+        run.figure("\(name): reaped", watcher.count(of: "Ended an attempt"), atMost: 0)
+        run.figure("\(name): results refused", worker.count(of: "refused"), atMost: 0)
+        run.figure("\(name): processes alive", [watcher, worker].count { $0.isRunning }, atLeast: 2)
+    }
+}
+
+extension DrillRun {
+    fileprivate func settled(_ stage: Stage, _ jobs: [String], _ name: String) async throws {
+        let report = LedgerChecker(stage.ledger).report(acknowledged: jobs)
+        none("\(name): lost", report.lost)
+        none("\(name): unexpected", report.unexpected)
+        none("\(name): stuck, or not as it must be", try await stage.unsettled(jobs))
+    }
+}
+
+/// Rows N2, N3: a worker is cut off from all for longer than `--dead-after`, and nobody is told. Its jobs run elsewhere, and
+/// what it has made of them itself is refused.
+private struct HalfOpen {
+    func happen(_ run: DrillRun) async throws {
+        let stage = try await Stage()
+        let proxy = try await FaultProxy.start(before: stage.server.port)
+        let watcher = try await stage.watcher()
+        let lonely = try await stage.worker("--connect-timeout", "0.5", url: proxy.url)
+        var jobs: [String] = []
+        var recoveries: [Double] = []
+        for _ in 0..<max(1, run.count(8)) {
+            // Some end while it is alone, some after.
+            let new =
+                try await stage.enqueue("Sleeping", #"{"ms":1000}"#, count: 5)
+                + stage.enqueue("Sleeping", #"{"ms":6000}"#, count: 5)
+            jobs += new
+            try await eventually("they run") { stage.ledger.started(of: new).count == 10 }
+            let other = try await stage.worker()
+            proxy.isolate()
+            let cut = Ledger.now
+            try await eventually("they run elsewhere") { stage.ledger.started(of: new, by: other.pid).count == 10 }
+            recoveries += stage.ledger.started(of: new, by: other.pid).map { Double($0 - cut) / 1e9 }
+            proxy.restore()
+            try await stage.drained()
+            other.signal(15)
+            _ = try await other.exit()
+        }
+        // It goes on by itself.
+        let last = try await stage.enqueue("Instant")
+        try await stage.ended(last)
+        try await stage.drained()
+        var stale = 0
+        for job in jobs {
+            let attempts = try await stage.records.attempts(of: job)
+            stale += attempts.count { $0["err"] == nil && ($0["nod"] ?? "").contains("-\(lonely.pid)-") }
+        }
+        run.figure("half open: jobs run elsewhere", recoveries.count, atLeast: 10)
+        // Silence is counted in whole seconds.
+        run.figure("half open: the last one after", recoveries.max() ?? 0, "s", atMost: 2 + 0.1 + 2)
+        run.figure("half open: stale results accepted", stale, atMost: 0)
+        run.figure("half open: cut off", watcher.count(of: "Cut off a worker"), atLeast: 1)
+        try await run.settled(stage, jobs + last, "half open")
+        run.figure("half open: processes alive", [watcher, lonely].count { $0.isRunning }, atLeast: 2)
+    }
+}
+
+extension Ledger {
+    /// When attempts of these jobs have begun.
+    fileprivate func started(of jobs: [String], by pid: Int32? = nil) -> [Int64] {
+        let jobs = Set(jobs)
+        return entries.filter { $0.event == .start && jobs.contains($0.job) && (pid == nil || $0.pid == pid) }.map(
+            \.time
+        )
+    }
+}

@@ -1,0 +1,82 @@
+import BackgroundJobs
+import BackgroundRedis
+import Foundation
+import TestSupport
+
+extension Drill {
+    static let failover = Drill(
+        "failover",
+        "A replica that lags is promoted; the old master is dead, or goes on for a while, and comes back",
+        rows: "R8, N8, S9, S10, S11",
+        minutes: 0.75
+    ) { run in
+        var master = try await RedisServer.start()
+        var replica = try await RedisServer.start()
+        let address = try Address(master)
+        let stage = try Stage(on: master, url: address.url)
+        let watcher = try await stage.watcher("--grace", "3", "--keep-completed", "all")
+        let crew = try await Crew(stage, 3, "--fibers", "5")
+        let feed = Feed(stage, backlog: .max, pause: .milliseconds(5)) { .sleeping(run.random(in: 0...300)) }
+        let end = ContinuousClock.now + run.time(40)
+        var gaps: [ClosedRange<Int64>] = []
+        repeat {
+            try await replica.follow(master)
+            try await Task.sleep(for: .milliseconds(run.random(in: 500...1500)))
+            let begin = Ledger.now - 200_000_000
+            if gaps.count.isMultiple(of: 2) {
+                // It dies, and the replica lacks what came last.
+                replica.pause()
+                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
+                master.kill()
+                replica.resume()
+                _ = try await replica.command("REPLICAOF", "NO", "ONE")
+                try address.lead(to: replica)
+                try await master.restart()
+            } else {
+                // Two masters, until the old one hears that it is none: all are still connected to it.
+                _ = try await replica.command("REPLICAOF", "NO", "ONE")
+                try address.lead(to: replica)
+                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
+                _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
+            }
+            gaps.append(begin...(Ledger.now + 200_000_000))
+            (master, replica) = (replica, master)
+        } while ContinuousClock.now < end
+        let jobs = try await feed.stop()
+        let last = try Stage(on: master, ledger: stage.ledger)
+        try await last.drained()
+
+        run.figure("failovers", gaps.count, atLeast: run.count(10))
+        let lost = LedgerChecker(stage.ledger).report(acknowledged: jobs).lost
+        let unreplicated = lost.filter { job in gaps.contains { $0.contains(feed.acknowledgements[job] ?? 0) } }
+        run.figure("lost, not replicated", unreplicated.count, atLeast: 1)
+        run.none("lost, though replicated", lost.subtracting(unreplicated))
+        try await run.witness(last, acknowledged: jobs, forgets: true)
+        run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 4)
+    }
+}
+
+/// A path that leads to the socket of one Redis or another, as a host name or a floating address does.
+private final class Address: Sendable {
+    private let path = Files.path("master") + ".sock"
+    var url: String { "unix://\(path)" }
+
+    init(_ server: RedisServer) throws { try lead(to: server) }
+
+    func lead(to server: RedisServer) throws {
+        let next = path + ".next"
+        guard symlink(server.socketPath, next) == 0, rename(next, path) == 0 else {
+            throw TookTooLong(description: "\(path) can't be made to lead to \(server.socketPath): errno \(errno)")
+        }
+    }
+}
+
+extension RedisServer {
+    /// Makes it a replica, and waits until it has all that the master has.
+    fileprivate func follow(_ master: RedisServer) async throws {
+        _ = try await command("REPLICAOF", "127.0.0.1", "\(master.port)")
+        try await eventually("the replica is in step") {
+            (try await command("INFO", "replication").text ?? "").contains("master_link_status:up")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import BackgroundJobs
+import Synchronization
+import TestSupport
+
+// The jobs of the test worker, as a producer knows them.
+
+private struct Step: Job {
+    var number: Int
+    var ms: Int
+    var dies = false
+    func perform(_ context: JobContext) async throws -> Int { number }
+}
+
+private struct Member: Job {
+    var ms: Int
+    var dies = false
+    func perform(_ context: JobContext) async throws {}
+}
+
+private struct Callback: Job {
+    func perform(_ context: JobContext) async throws -> String { "" }
+}
+
+/// Load of all kinds: jobs that succeed, fail and are tried again, are run later, by a period, in chains and batches, or only once
+/// at a time.
+final class Mix: Sendable {
+    private let feed: Feed
+    private let ties: Task<[String], any Error>
+    private let stops = Counter()
+
+    init(_ stage: Stage, _ run: DrillRun) async throws {
+        feed = Feed(stage, backlog: 200, pause: .milliseconds(8)) { .mixed(run) }
+        let inspector = try Inspector(redis: RedisOptions(url: stage.url))
+        for number in 0..<5 {
+            try await inspector.declare(PeriodicJob("p\(number)", .every(.seconds(1)), className: "Instant"))
+        }
+        ties = Task { [stops] in
+            var jobs: [String] = []
+            while stops.value == 0 {
+                // Who does not know the ID can't ask what became of it, so only what was acknowledged counts.
+                jobs += (try? await Self.chain(stage)) ?? []
+                jobs += (try? await Self.batch(stage)) ?? []
+                jobs += (try? await Self.unique(stage, run)) ?? []
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            for number in 0..<5 { try await inspector.removePeriodic("p\(number)") }
+            await inspector.close()
+            return jobs
+        }
+    }
+
+    /// - Returns: all that were acknowledged.
+    func stop() async throws -> [String] {
+        stops.next()
+        return try await ties.value + feed.stop()
+    }
+
+    private static func chain(_ stage: Stage) async throws -> [String] {
+        let chain = Step(number: 0, ms: 20).then(Step(number: 1, ms: 50)).then(Step(number: 2, ms: 0))
+        return try await stage.manager.enqueue(chain).steps
+    }
+
+    private static func batch(_ stage: Stage) async throws -> [String] {
+        let members = Mutex<[String]>([])
+        let batch = try await stage.manager.batch(onComplete: Callback(), onSuccess: Callback()) { batch in
+            let jobs = try await batch.enqueue(contentsOf: (0..<5).map { Member(ms: $0 * 20) }).map(\.id)
+            members.withLock { $0 = jobs }
+        }
+        let status = try? await batch.status()
+        return members.withLock { $0 } + [status?.onComplete, status?.onSuccess].compactMap { $0 }
+    }
+
+    private static func unique(_ stage: Stage, _ run: DrillRun) async throws -> [String] {
+        let handle = try await stage.manager.enqueue(
+            "Sleeping",
+            arguments: #"{"ms":200}"#,
+            options: JobOptions(
+                crashRetries: .all,
+                unique: .unique(for: .seconds(10), by: .key("key \(run.random(in: 0...9))"))
+            )
+        )
+        return handle.isDuplicate ? [] : [handle.id]
+    }
+}

@@ -1,0 +1,52 @@
+import BackgroundJobs
+import TestSupport
+
+extension Drill {
+    static let poison = Drill(
+        "poison",
+        "Jobs that trap, overflow the stack, or exhaust the memory, among good ones",
+        rows: "W3, W4",
+        minutes: 0.75
+    ) { run in
+        let stage = try await Stage()
+        let watcher = try await stage.watcher("--second-look", "0.2")
+        // 3 GB of addresses, and no core files.
+        var crew = try await Crew(stage, 4, "--fibers", "10", limits: ["-v 3000000", "-c 0"])
+        let good = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(4000))
+        var poisons: [String] = []
+        for _ in 0..<run.count(8) {
+            for name in ["Trapping", "Overflowing", "Exhausting"] { poisons += try await stage.enqueue(name) }
+        }
+        let more = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(4000))
+        try await eventually("the poison is dead", within: .seconds(180)) {
+            try await crew.replaceFallen()
+            return try await stage.records.dead().count >= poisons.count
+        }
+        try await eventually("the good jobs have ended", within: .seconds(60)) {
+            try await crew.replaceFallen()
+            return stage.ledger.ended >= good.count + more.count
+        }
+        try await stage.drained()
+
+        run.figure("poisons", poisons.count)
+        run.figure("workers that they ended", crew.deaths.count, atLeast: poisons.count)
+        // Of two that were claimed at once the second may die with the first before it begins, so the ledger may know of fewer runs.
+        let starts = Dictionary(grouping: stage.ledger.entries.filter { $0.event == .start }, by: \.job).mapValues(
+            \.count
+        )
+        var wrong: [String] = []
+        for job in poisons {
+            let errors = try await stage.records.attempts(of: job).map { $0["err"] ?? "none" }
+            let isRight =
+                errors.dropLast() == ["Worker Timeout", "Worker Timeout", "Worker Timeout"] && errors.last == "Crashed"
+            if !isRight || starts[job] ?? 0 > 4 { wrong.append("\(job): \(errors), \(starts[job] ?? 0) starts") }
+        }
+        run.none("poison that did not run four times", wrong)
+        run.none("good jobs among the dead", Set(try await stage.records.dead()).subtracting(poisons))
+        // What runs a last try is a process of its own, which ends by itself.
+        let spared = Set(stage.ledger.entries.map(\.pid)).subtracting(crew.pids).subtracting(crew.deaths.keys)
+        let deaths = crew.deaths.merging(spared.map { ($0, 0) }) { own, _ in own }
+        try await run.witness(stage, acknowledged: good + more + poisons, deaths: deaths, dead: Set(poisons))
+        run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 5)
+    }
+}

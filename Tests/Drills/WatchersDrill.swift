@@ -1,0 +1,86 @@
+import BackgroundJobs
+import TestSupport
+
+extension Drill {
+    static let watchers = Drill(
+        "watchers",
+        "Eight watchers at once, one of them killed every 20 to 200 ms",
+        rows: "R1, R2, R3, R4, R15",
+        minutes: 1
+    ) { run in
+        let stage = try await Stage()
+        let (records, keys) = (stage.records, stage.records.keys)
+        try await records("SADD", keys.queues, "default")
+        func watcher(waits: Bool = false) async throws -> Program {
+            try await stage.watcher("--second-look", "0.2", "--log-level", "info", waits: waits)
+        }
+        var watchers: [Program] = []
+        for _ in 0..<8 { watchers.append(try await watcher(waits: true)) }
+
+        var (due, dead, kills) = ([String](), [String](), 0)
+        for round in 0..<run.count(20) {
+            due += try await seedDue((0..<1000).map { "due-\(round)-\($0)" }, stage)
+            dead += try await seedDead((0..<200).map { "run-\(round)-\($0)" }, stage)
+            // They are moved while watchers die.
+            while try await records.ready() < due.count + dead.count {
+                try await Task.sleep(for: .milliseconds(run.random(in: 20...200)))
+                watchers.remove(at: run.random(in: 0...7)).kill()
+                watchers.append(try await watcher())
+                kills += 1
+            }
+        }
+        // A few more looks of everybody: nobody moves anything again.
+        for watcher in watchers { try await watcher.logged("Watching") }
+        try await Task.sleep(for: .seconds(2))
+
+        let ready = try await records("LRANGE", keys.ready("default"), "0", "-1").texts
+        let failed = try await records.failed()
+        let crashes = try await records.send(dead.map { ["HGET", keys.job($0), "crs"] })
+        run.figure("watchers killed", kills, atLeast: run.count(30))
+        run.figure("due jobs", due.count)
+        run.figure("dead attempts", dead.count)
+        run.none("not moved", Set(due + dead).subtracting(ready))
+        run.figure("moved twice", ready.count - Set(ready).count, atMost: 0)
+        run.none("dead attempts without an end", Set(dead.map { "a-\($0)" }).subtracting(failed))
+        run.figure("crashes counted twice", crashes.count { $0.text != "1" }, atMost: 0)
+        run.figure(
+            "crashes in the statistics, beside",
+            abs((try await records.stats()["crashed"] ?? 0) - dead.count),
+            atMost: 0
+        )
+        run.none("not as it must be", try await invariantViolations(stage.server))
+        run.figure("watchers alive", watchers.count(where: \.isRunning), atLeast: 8)
+    }
+
+    /// Jobs that are due within a second: the former half at the same moment.
+    private static func seedDue(_ jobs: [String], _ stage: Stage) async throws -> [String] {
+        let (records, keys) = (stage.records, stage.records.keys)
+        let now = (try await records("TIME").texts.first.flatMap(Int.init) ?? 0) * 1000
+        let times = jobs.indices.flatMap { ["\(now + max(0, $0 - jobs.count / 2) * 2)", jobs[$0]] }
+        try await records.send(
+            jobs.map { ["HSET", keys.job($0), "que", "default", "cls", "Instant", "arg", "{}", "qat", "1"] }
+                + [["ZADD", keys.scheduled("default")] + times]
+        )
+        return jobs
+    }
+
+    /// Jobs that a worker ran which is gone.
+    private static func seedDead(_ jobs: [String], _ stage: Stage) async throws -> [String] {
+        let (records, keys) = (stage.records, stage.records.keys)
+        try await records.send(
+            jobs.flatMap { job in
+                [
+                    [
+                        "HSET", keys.job(job), "que", "default", "cls", "Instant", "qat", "1", "att", "1",
+                        "las", "a-\(job)",
+                    ],
+                    [
+                        "HSET", keys.attempt("a-\(job)"), "sta", "1", "job", job, "wrk", "999999", "que", "default",
+                        "nod", "gone-1-00000000", "num", "1",
+                    ],
+                ]
+            } + [["SADD", keys.processing("default")] + jobs.map { "a-\($0)" }]
+        )
+        return jobs
+    }
+}
