@@ -15,7 +15,7 @@ import Testing
         defer { for socket in sockets { close(socket) } }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var configuration = RedisConfiguration(url: try RedisURL("redis://127.0.0.1:\(port)"))
-        configuration.connectTimeout = .milliseconds(400)
+        configuration.connectTimeout = .seconds(4)
         let client = RedisClient(
             configuration,
             eventLoop: group.next(),
@@ -24,9 +24,9 @@ import Testing
         client.start()
         let begin = ContinuousClock.now
         await client.close()
-        #expect(begin.duration(to: .now) < .milliseconds(300), "to close waits for nothing")
+        #expect(begin.duration(to: .now) < .seconds(3), "to close waits for nothing")
         await client.settle()
-        #expect(begin.duration(to: .now) > .milliseconds(300), "the connection was being made until its time was over")
+        #expect(begin.duration(to: .now) > .seconds(3), "the connection was being made until its time was over")
         try await group.shutdownGracefully()
     }
 
