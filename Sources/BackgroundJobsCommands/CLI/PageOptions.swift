@@ -56,21 +56,28 @@ struct PageOptions: ParsableArguments {
                 note("There may be more, in \(queue) for instance: name a queue with -q.")
                 break
             }
-            let page: JobPage
-            do {
-                page = try await inspector.jobs(
-                    in: list,
-                    queue: queue,
-                    limit: limit - all.entries.count,
-                    matching: filter
-                )
-            } catch where error.code == .damaged {
-                note("\(queue) is left out. \(error.message)")
-                continue
-            }
+            guard let page = try await page(list, queue, limit - all.entries.count, filter, inspector) else { continue }
             all.entries += page.entries
             if page.next != nil { note("There are more in \(queue): name it with -q.") }
         }
         return all
+    }
+
+    /// The first of a queue; nil if a key of it is damaged, of which a note tells.
+    private func page(
+        _ list: JobList,
+        _ queue: String,
+        _ limit: Int,
+        _ filter: JobFilter,
+        _ inspector: Inspector
+    ) async throws -> JobPage? {
+        do {
+            return try await inspector.jobs(in: list, queue: queue, limit: limit, matching: filter)
+        } catch {
+            // Not `catch where`: over a typed error in an async function Swift 6.3's optimizer does not come to an end.
+            guard error.code == .damaged else { throw error }
+            note("\(queue) is left out. \(error.message)")
+            return nil
+        }
     }
 }
