@@ -18,11 +18,12 @@ extension Drill {
         var (tried, killed) = (0, 0)
         for cycle in CrashCycle.all {
             let counted = try await cycle.count(LocalSystem(server: server, database: 0), strace)
-            let step = max(1, Int((1 / run.share).rounded()))
             let all = counted.sorted { $0.key < $1.key }.flatMap { call, count in
                 // No two runs are quite the same.
                 (1...(count + 2)).map { CrashPoint(call: call, number: $0) }
             }
+            // A dozen of each at least.
+            let step = max(1, min(Int((1 / run.share).rounded()), all.count / 12))
             let points = stride(from: run.random(in: 0...(step - 1)), to: all.count, by: step).map { all[$0] }
             let outcomes = try await concurrently(points, lanes: lanes) { lane, point in
                 await cycle.crash(LocalSystem(server: server, database: 1 + lane), strace, at: point)
@@ -67,7 +68,8 @@ struct CrashCycle: Sendable {
 
     /// How often a thread makes each system call at most, in a cycle that nobody ends.
     func count(_ system: LocalSystem, _ strace: Tracer) async throws -> [String: Int] {
-        let (trace, _, wrong) = try await goThrough(system, strace, at: nil)
+        let (trace, exit, wrong) = try await goThrough(system, strace, at: nil)
+        guard exit == .status(0) else { throw DrillFailure(description: "\(name), not killed: \(exit)") }
         guard wrong.isEmpty else { throw DrillFailure(description: "\(name): \(wrong.joined(separator: "; "))") }
         return trace.counts
     }
@@ -91,7 +93,7 @@ struct CrashCycle: Sendable {
         try await system.withRecords { records in
             try await prepare(records)
             let redis = ["--redis", "\(system.server.url)?db=\(system.database)"]
-            let traced = try strace.start(program, redis + arguments, killedAt: point)
+            let traced = try strace.start(program, arguments + redis, killedAt: point)
             if let isDone {
                 try await eventually("\(name) has done all", within: .seconds(60)) {
                     if !traced.program.isRunning { return true }
@@ -135,9 +137,11 @@ extension CrashCycle {
             arguments: ["enqueue", LocalSystem.jobClass, #"{"n":1}"#, "--id", job] + options
         ) { records, said in
             let isThere = try await records("EXISTS", records.keys.job(job)).int == 1
-            let waiting = try await records("LRANGE", records.keys.ready("default"), "0", "-1").texts
+            // A worker that has just gone may have been handed the ID, for a watcher to find.
+            let lists = [records.keys.ready("default"), records.keys.handoff("default")]
+            let waiting = try await records.send(lists.map { ["LRANGE", $0, "0", "-1"] }).flatMap(\.texts)
             var wrong: [String] = []
-            if waiting != (isThere ? [job] : []) { wrong.append("hash there: \(isThere), in ready: \(waiting)") }
+            if waiting != (isThere ? [job] : []) { wrong.append("hash there: \(isThere), waiting: \(waiting)") }
             if said.contains(job), !isThere { wrong.append("acknowledged, and not there") }
             return (waiting, wrong)
         }
