@@ -3,20 +3,32 @@ import BackgroundRedis
 import Logging
 import NIOPosix
 
-/// What the benchmarks need of the system's inside: jobs made ready in bulk, and the ceiling.
+/// What the benchmarks need of the system's inside: jobs made ready in bulk, what a bare client reaches, and what Redis
+/// says of itself.
 ///
 /// A product with an underscore: not for users.
 public struct Yardstick: Sendable {
-    private let store: RedisStore
+    let store: RedisStore
+    let redis: RedisOptions
 
     /// Connects to the Redis that is measured.
     public init(redis: RedisOptions) throws {
-        let client = RedisClient(
-            try redis.configuration(clientName: "\(redis.namespace)-manager"),
+        self.redis = redis
+        let name = ClientName.manager(redis.namespace)
+        store = RedisStore(client: try Self.client(redis, name: name), namespace: redis.namespace)
+    }
+
+    /// A connection of its own.
+    static func client(
+        _ redis: RedisOptions,
+        name: String,
+        heartbeat: Duration = .seconds(5)
+    ) throws -> RedisClient {
+        RedisClient(
+            try redis.configuration(clientName: name, commandTimeout: .seconds(60), heartbeatInterval: heartbeat),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: Logger(label: "yardstick", factory: { _ in SwiftLogNoOpLogHandler() })
         )
-        store = RedisStore(client: client, namespace: redis.namespace)
     }
 
     /// Empties the server.
@@ -24,92 +36,95 @@ public struct Yardstick: Sendable {
         try await store.send("FLUSHALL")
     }
 
-    /// Queues so many jobs of the class `Noop`, with the arguments `{"n":i}`.
-    public func fill(_ queue: String, jobs: Int) async throws {
-        for start in stride(from: 0, to: jobs, by: 1000) {
-            try await store.enqueue(
-                (start..<min(start + 1000, jobs)).map { n in
-                    NewJob(id: .randomUUID(), queue: queue, className: "Noop", arguments: Array("{\"n\":\(n)}".utf8))
-                }
-            )
-        }
+    /// Empties this database.
+    public func flushDatabase() async throws {
+        try await store.send("FLUSHDB")
     }
 
-    /// The number of attempts that completed.
-    public func completed(_ queue: String) async throws -> Int {
-        Int(try await store.send("ZCARD", store.keys.completed(queue)).int ?? 0)
-    }
-
-    /// How late each of these jobs began, in ms by the server's clock: the start of its attempt less its planned time.
-    public func lateness(of jobs: [String]) async throws -> [Double] {
-        var result: [Double] = []
-        for start in stride(from: 0, to: jobs.count, by: 500) {
-            let page = jobs[start..<min(start + 500, jobs.count)]
-            var pipeline = Pipeline()
-            for job in page { pipeline.command("HMGET", store.keys.job(job), "pat", "las") }
-            let records = try await store.send(pipeline).map { $0.array ?? [] }
-            pipeline = Pipeline()
-            for record in records { pipeline.command("HGET", store.keys.attempt(record[1].text ?? ""), "sta") }
-            for (record, begun) in zip(records, try await store.send(pipeline)) {
-                guard let planned = record[0].int, let begun = begun.int else { continue }
-                result.append(Double(begun - planned))
-            }
-        }
-        return result
-    }
-
-    /// CPU time that Redis has spent, in seconds.
-    public func cpuSeconds() async throws -> Double {
-        let info = ServerInfo(try await store.send("INFO", "cpu").text ?? "")
-        return (Double(info["used_cpu_user"]) ?? 0) + (Double(info["used_cpu_sys"]) ?? 0)
-    }
-
-    /// Forgets what was counted so far.
-    public func resetStatistics() async throws {
-        try await store.send("CONFIG", "RESETSTAT")
-    }
-
-    /// How many scripts were called since.
-    public func scriptCalls() async throws -> Int {
-        let info = ServerInfo(try await store.send("INFO", "commandstats").text ?? "")
-        let calls = info["cmdstat_evalsha"].split(separator: ",").first?.dropFirst("calls=".count)
-        return calls.flatMap { Int($0) } ?? 1
-    }
-
-    /// The ceiling: a bare client sends the very same script on one connection, in batches, two calls in flight, and runs
-    /// no job.
+    /// Sends one command.
     ///
-    /// - Returns: how long it took to claim and finish all of them.
-    public func ceiling(_ queue: String, jobs: Int, batch: Int = 64) async throws -> Duration {
-        try await store.send("CLIENT", "SETNAME", "\(store.keys.namespace)-worker:bench-0-0:\(batch):\(queue)")
-        let client = try await store.send("CLIENT", "ID").int ?? 0
-        let voucher = Voucher(node: "bench-0-0", client: client)
-        let begun = ContinuousClock.now
-        try await withThrowingTaskGroup(of: Int.self) { group in
-            for _ in 0..<2 {
+    /// - Returns: the number that Redis answers with; 0 for any other answer.
+    @discardableResult
+    public func integer(_ parts: String...) async throws -> Int {
+        var pipeline = Pipeline()
+        pipeline.command(parts)
+        return Int(try await store.send(pipeline)[0].orThrow().int ?? 0)
+    }
+
+    /// What the jobs are with which a queue is filled.
+    public struct Filling: Sendable {
+        /// The class.
+        public var className: String
+        /// Of each job, by its number.
+        public var arguments: @Sendable (Int) -> String
+        /// When each is due, in ms of the server's clock; nil: at once.
+        public var due: @Sendable (Int) -> Int64?
+
+        /// Jobs of the class `Noop`, with the arguments `{"n":i}`, unless something else is said.
+        public init(
+            _ className: String = "Noop",
+            arguments: @escaping @Sendable (Int) -> String = { "{\"n\":\($0)}" },
+            due: @escaping @Sendable (Int) -> Int64? = { _ in nil }
+        ) {
+            self.className = className
+            self.arguments = arguments
+            self.due = due
+        }
+    }
+
+    /// Queues jobs, as a bare client does: without a manager.
+    ///
+    /// - Parameters:
+    ///   - batch: how many go in one transaction; nil: as many as a manager would send, up to 1000 and 4 MiB.
+    ///   - tasks: how many transactions are under way at once.
+    public func fill(
+        _ queue: String,
+        jobs: Int,
+        batch: Int? = nil,
+        tasks: Int = 1,
+        with filling: Filling = Filling()
+    ) async throws {
+        let batch = batch ?? max(1, min(1000, (4 << 20) / filling.arguments(0).utf8.count))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 0..<tasks {
                 group.addTask {
-                    var finishes: [Finish] = []
-                    var done = 0
-                    repeat {
-                        let offered = (0..<batch).map { _ in String.randomUUID() }
-                        let claim = Claim(wanted: batch, queues: [queue], offered: offered)
-                        let reply = try await store.exchange(finishes, claim, as: voucher)
-                        done += finishes.count
-                        finishes = reply.jobs.map {
-                            Finish(attempt: $0.attempt, queue: queue, job: $0.id, milliseconds: 0.1, ending: .completed)
-                        }
-                    } while !finishes.isEmpty
-                    return done
+                    for start in stride(from: task * batch, to: jobs, by: tasks * batch) {
+                        let range = start..<min(start + batch, jobs)
+                        try await store.enqueue(range.map { filling.job($0, queue) })
+                    }
                 }
             }
-            let done = try await group.reduce(0, +)
-            precondition(done == jobs, "the yardstick finished \(done) of \(jobs) jobs")
+            try await group.waitForAll()
         }
-        return begun.duration(to: .now)
+    }
+
+    /// Moves all jobs that are due to `ready`, as a watcher does.
+    public func promote(_ queue: String) async throws {
+        while try await !store.promote(queue, limit: 500).moved.isEmpty {}
+    }
+
+    /// Removes the oldest of what completed, with their jobs, as a watcher does.
+    ///
+    /// - Parameter keep: how many are kept.
+    public func trim(_ queue: String, keep: Int) async throws {
+        let retention = Retention(age: nil, count: keep)
+        while try await store.trim(.completed, of: queue, keep: retention, limit: 200, from: 0).hasMore {}
     }
 
     /// Ends the connection.
     public func close() async {
         await store.client.close()
+    }
+}
+
+extension Yardstick.Filling {
+    fileprivate func job(_ number: Int, _ queue: String) -> NewJob {
+        NewJob(
+            id: .randomUUID(),
+            queue: queue,
+            className: className,
+            arguments: Array(arguments(number).utf8),
+            due: due(number).map { .at(milliseconds: $0) }
+        )
     }
 }

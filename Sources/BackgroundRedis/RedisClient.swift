@@ -71,6 +71,12 @@ package final class RedisClient: Sendable {
         try? await eventLoop.flatSubmit { [driver] in driver.value.close() }.get()
     }
 
+    /// Waits, after ``close()``, until a connection that was being made then has come to something: no longer than the connect
+    /// time-out. Before that the event loop may not end.
+    package func settle() async {
+        try? await eventLoop.flatSubmit { [driver] in driver.value.settle() }.get()
+    }
+
     /// Drops the connection there is and makes another.
     ///
     /// - Parameter reason: Why, for the log and for those whose commands fail by it.

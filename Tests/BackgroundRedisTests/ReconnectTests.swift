@@ -1,10 +1,59 @@
 import BackgroundRedis
+import Foundation
+import Logging
 import NIOCore
+import NIOPosix
 import TestSupport
 import Testing
 
 /// The client and a Redis that goes and comes back.
 @Suite(.serialized, .timeLimit(.minutes(20))) struct ReconnectTests {
+    #if os(Linux)
+    /// An event loop that has ended meanwhile would be scheduled on.
+    @Test func aConnectionThatIsBeingMadeIsWaitedForBeforeTheEventLoopEnds() async throws {
+        let (port, sockets) = try fullListener()
+        defer { for socket in sockets { close(socket) } }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var configuration = RedisConfiguration(url: try RedisURL("redis://127.0.0.1:\(port)"))
+        configuration.connectTimeout = .seconds(4)
+        let client = RedisClient(
+            configuration,
+            eventLoop: group.next(),
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+        client.start()
+        let begin = ContinuousClock.now
+        await client.close()
+        #expect(begin.duration(to: .now) < .seconds(3), "to close waits for nothing")
+        await client.settle()
+        #expect(begin.duration(to: .now) > .seconds(3), "the connection was being made until its time was over")
+        try await group.shutdownGracefully()
+    }
+
+    /// A socket that listens, and whose queue of connections is full: further ones come to nothing, and are told nothing.
+    private func fullListener() throws -> (port: Int, sockets: [Int32]) {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var sockets = [listener]
+        withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                _ = bind(listener, address, length)
+                _ = listen(listener, 0)
+                _ = getsockname(listener, address, &length)
+                for _ in 0..<4 {
+                    let filler = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+                    _ = connect(filler, address, length)
+                    sockets.append(filler)
+                }
+            }
+        }
+        return (Int(in_port_t(bigEndian: address.sin_port)), sockets)
+    }
+    #endif
+
     @Test func afterClientKillNameAndDatabaseAreRestored() async throws {
         let server = try await RedisServer.start()
         let losses = Record<RedisError>()

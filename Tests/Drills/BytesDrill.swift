@@ -7,7 +7,7 @@ extension Drill {
         "bytes",
         "the conversations of a producer, a worker and a watcher with Redis cut at each byte, both ways",
         rows: "N6 N1 E2 W15 W16 W20 C1 C4",
-        minutes: 2
+        minutes: 6
     ) { run in
         // A database for each of those that go on at once.
         let server = try await RedisServer.start(options: ["--databases 64"])

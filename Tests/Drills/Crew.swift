@@ -53,6 +53,9 @@ struct Crew {
 
     var pids: Set<Int32> { Set(workers.map(\.pid)) }
 
+    /// The indexes of those that have begun to work.
+    var working: [Int] { workers.indices.filter { workers[$0].count(of: "Working on") > 0 } }
+
     /// How many of them run.
     var running: Int { workers.count(where: \.isRunning) }
 }

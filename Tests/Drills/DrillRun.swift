@@ -54,6 +54,9 @@ final class DrillRun: Sendable {
     /// One of several, which the seed decides.
     func random<Element>(of elements: [Element]) -> Element { elements[random(in: 0...(elements.count - 1))] }
 
+    /// The same; nil of none.
+    func random<Element>(ofSome elements: [Element]) -> Element? { elements.isEmpty ? nil : random(of: elements) }
+
     // MARK: What came out
 
     var figures: [Figure] { measured.withLock { $0 } }

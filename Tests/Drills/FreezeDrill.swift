@@ -42,7 +42,6 @@ extension Drill {
             }
         }
         let jobs = try await feed.stop()
-        try await stage.ended(jobs)
         try await stage.drained()
         run.figure("freezes", freezes, atLeast: run.count(18), part: "below")
         try await run.witness(stage, acknowledged: jobs, part: "below")
@@ -81,7 +80,6 @@ extension Drill {
             try await Task.sleep(for: .milliseconds(500))
         }
         let jobs = try await feed.stop()
-        try await stage.ended(jobs)
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: "beyond", zombies: zombies)
         run.figure("cut off", watcher.count(of: "Cut off"), atLeast: run.count(8), part: "beyond")
@@ -89,13 +87,13 @@ extension Drill {
         run.figure("results refused", refused, atLeast: 1, part: "beyond")
         run.figure("results accepted", try await stage.records.completed(), atMost: jobs.count, part: "beyond")
         delays.sort()
-        // --dead-after, the interval, a second, and one more since Redis counts silence in whole seconds.
+        // --dead-after, the interval, a second, one more since Redis counts silence in whole seconds, and one for a slow machine.
         run.figure("run elsewhere after, p50", delays.seconds(at: 0.5), "s", part: "beyond")
         run.figure(
             "run elsewhere after, max",
             delays.seconds(at: 1),
             "s",
-            atMost: Double(silence) + 2.1,
+            atMost: Double(silence) + 3.1,
             part: "beyond"
         )
         run.figure("workers alive", workers.count(where: \.isRunning), atLeast: 4)

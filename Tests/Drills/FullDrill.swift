@@ -32,7 +32,6 @@ extension Drill {
         run.none("refused, and yet there", try await stage.known(refused), part: part)
 
         let worker = try await stage.worker()
-        try await stage.ended(jobs)
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: part)
         let isFull = try await stage.manager.enqueue("Instant", orNilIfRefusedFor: "memory") == nil
@@ -77,7 +76,6 @@ extension Drill {
             try limitFiles(of: stage.server, to: .max)
         }
         let jobs = try await feed.stop() + taken
-        try await stage.ended(jobs)
         try await stage.drained()
         run.none("enqueues that were not refused", Set(tries).subtracting(refused), part: part)
         run.figure("enqueues refused", refused.count, atLeast: 50, part: part)

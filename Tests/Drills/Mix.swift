@@ -30,7 +30,7 @@ final class Mix: Sendable {
 
     init(_ stage: Stage, _ run: DrillRun) async throws {
         feed = Feed(stage, backlog: 200, pause: .milliseconds(8)) { .mixed(run) }
-        let inspector = try Inspector(redis: RedisOptions(url: stage.url))
+        let inspector = try stage.inspector()
         for number in 0..<5 {
             try await inspector.declare(PeriodicJob("p\(number)", .every(.seconds(1)), className: "Instant"))
         }

@@ -12,17 +12,17 @@ extension Drill {
         let watcher = try await stage.watcher("--second-look", "0.2")
         // 3 GB of addresses, and no core files.
         var crew = try await Crew(stage, 4, "--fibers", "10", limits: ["-v 3000000", "-c 0"])
-        let good = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(4000))
+        let good = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(2500))
         var poisons: [String] = []
-        for _ in 0..<run.count(8) {
+        for _ in 0..<run.count(4) {
             for name in ["Trapping", "Overflowing", "Exhausting"] { poisons += try await stage.enqueue(name) }
         }
-        let more = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(4000))
-        try await eventually("the poison is dead", within: .seconds(180)) {
+        let more = try await stage.enqueue("Sleeping", #"{"ms":10}"#, count: run.count(2500))
+        try await eventually("the poison is dead", within: .seconds(300)) {
             try await crew.replaceFallen()
             return try await stage.records.dead().count >= poisons.count
         }
-        try await eventually("the good jobs have ended", within: .seconds(60)) {
+        try await eventually("the good jobs have ended", within: .seconds(120)) {
             try await crew.replaceFallen()
             return stage.ledger.ended >= good.count + more.count
         }

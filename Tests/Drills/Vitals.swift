@@ -30,17 +30,18 @@ final class Vitals: Sendable {
         _ = await task.result
     }
 
-    /// The slopes after the first third, in which everything grows to its size. Their bounds are for a run of ten minutes: in a short
-    /// one they say nothing.
+    /// The slopes after the first six tenths: until then everything grows to its size, as Redis keeps the hash of a trimmed job for
+    /// five minutes. So their bounds are for runs of ten minutes or more.
     func tell(_ run: DrillRun) {
+        let isLong = run.isFull
         for (name, bound) in [("worker memory", 0.5), ("watcher memory", 0.5), ("Redis memory", 0.5)] {
             run.figure("\(name), last", samples.last(name) / 1_048_576, "MiB")
             let slope = samples.slope(name) / 1_048_576
-            run.figure("\(name), slope", slope, "MiB/min", atMost: run.isFull ? bound : nil)
+            run.figure("\(name), slope", slope, "MiB/min", atMost: isLong ? bound : nil)
         }
         for name in ["worker descriptors", "watcher descriptors"] {
             run.figure("\(name), last", samples.last(name), "")
-            run.figure("\(name), slope", samples.slope(name), "1/min", atMost: run.isFull ? 0.5 : nil)
+            run.figure("\(name), slope", samples.slope(name), "1/min", atMost: isLong ? 0.5 : nil)
         }
     }
 
@@ -73,7 +74,7 @@ private final class Samples: Sendable {
     /// By least squares.
     func slope(_ name: String) -> Double {
         let samples = all.withLock { $0[name] ?? [] }
-        let late = samples.dropFirst(samples.count / 3)
+        let late = samples.dropFirst(samples.count * 6 / 10)
         guard late.count > 1 else { return 0 }
         let time = late.map(\.time).reduce(0, +) / Double(late.count)
         let value = late.map(\.value).reduce(0, +) / Double(late.count)

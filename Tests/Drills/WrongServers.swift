@@ -26,7 +26,7 @@ enum WrongServer {
 extension Drill {
     /// No program traps; one that only asks gives up and says why, one that stays tries again, and ends when it is told to.
     static func wrongServers(_ run: DrillRun) async throws {
-        let servers = WrongServer.all.indices.map { $0 }
+        let servers = some(Array(WrongServer.all.indices), run)
         let findings = try await concurrently(servers, lanes: 4) { _, index in
             let (name, answer) = WrongServer.all[index]
             var findings: [String] = []
@@ -53,6 +53,7 @@ extension Drill {
         for (name, more) in [("test-worker", ["--heartbeat", "0.2", "--dead-after", "0.6"]), ("bg-watcher", [])] {
             let connections = server.connectionCount
             let program = try Program(name, options + more)
+            try await eventually("\(name) connects") { !program.isRunning || server.connectionCount > connections }
             // Those that a server refuses outright end by themselves; the others are to be there still.
             try? await eventually("it has tried again", within: .seconds(2)) {
                 !program.isRunning || server.connectionCount > connections + 1

@@ -84,7 +84,7 @@ package final class FaultProxy: Sendable {
     /// Cuts a conversation when so many bytes of it have passed in one direction: the connection that brings the next byte is
     /// closed, and what came before goes through.
     ///
-    /// Of a command or reply of more than 512 bytes the first and the last 64 count, and it is cut there only: the middle of a
+    /// Of a command or reply of more than 256 bytes the first and the last 32 count, and it is cut there only: the middle of a
     /// script on its way to Redis is one place.
     ///
     /// - Parameters:

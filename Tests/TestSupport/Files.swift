@@ -6,9 +6,12 @@ import Synchronization
 package enum Files {
     private struct State {
         /// A mutant's tests are told theirs: they may be ended at any moment, and somebody else clears up.
-        var folder = ProcessInfo.processInfo.environment["BG_TEST_FOLDER"] ?? "/tmp"
+        var folder = ProcessInfo.processInfo.environment[variable] ?? "/tmp"
         var isKept = false
     }
+
+    /// Names the folder to a process that others have started.
+    package static let variable = "BG_TEST_FOLDER"
 
     private static let state = Mutex(State())
 

@@ -59,8 +59,8 @@ final class Traffic: Sendable {
         }
     }
 
-    private static let longest = 512
-    private static let ends = 64
+    private static let longest = 256
+    private static let ends = 32
 
     static func weight(_ length: Int) -> Int { length > longest ? 2 * ends : length }
 

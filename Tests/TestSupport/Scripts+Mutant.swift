@@ -20,7 +20,8 @@ extension Scripts {
     /// Each of them.
     package static var all: [WritableKeyPath<Scripts, Script>] {
         [
-            \.exchange, \.adopt, \.promote, \.reap, \.fallback, \.recover, \.enqueue, \.together, \.dequeue, \.cancel,
+            \.exchange, \.adopt, \.look, \.promote, \.reap, \.fallback, \.recover, \.enqueue, \.together, \.dequeue,
+            \.cancel,
             \.retry, \.trim, \.delete, \.pause, \.clear, \.move, \.await, \.note, \.due, \.fire, \.declare, \.steer,
             \.rights,
         ]

@@ -14,11 +14,9 @@ extension Manager {
     }
 
     func newJob<J: Job>(_ job: J, _ terms: Terms) throws -> NewJob {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let arguments: Data
         do {
-            arguments = try encoder.encode(job)
+            arguments = try canonicalEncoder.encode(job)
         } catch {
             throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
         }

@@ -1,13 +1,19 @@
 import Foundation
 
+/// Writes arguments and results, the same values always as the same bytes. One for all: it is not changed, and to make one
+/// takes longer than to encode a small job.
+let canonicalEncoder: JSONEncoder = {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return encoder
+}()
+
 /// The result of a job, as it is kept.
 enum JobResult {
     /// - Throws: ``BadResult`` for a value that JSON can't hold.
     static func encoded(_ value: some Encodable) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            return [UInt8](try encoder.encode(value))
+            return [UInt8](try canonicalEncoder.encode(value))
         } catch {
             throw BadResult(description: "the result can't be written as JSON: \(error)")
         }

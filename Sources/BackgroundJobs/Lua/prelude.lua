@@ -8,10 +8,14 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 
--- The reply, or nil and the error text where the key holds a wrong type.
+-- The reply, or nil and the error text where the key holds a wrong type. Redis does not say which key that is.
 local function look(...)
     local reply = redis.pcall(...)
-    if type(reply) == 'table' and reply.err then return nil, reply.err end
+    if type(reply) == 'table' and reply.err then
+        if not string.find(reply.err, 'WRONGTYPE', 1, true) then return nil, reply.err end
+        local name = select(2, ...)
+        return nil, 'WRONGTYPE ' .. name .. ' holds a ' .. redis.call('TYPE', name).ok
+    end
     return reply
 end
 

@@ -13,7 +13,7 @@ end
 local function look_at_waiting(job)
     local job_key = key('jobs', job)
     local fields, fault = look('HMGET', job_key, 'que', 'las', 'end', 'cls', 'blk', 'nxt', 'onf', 'bat', 'pla')
-    if not fields then return redis.error_reply('WRONGTYPE ' .. job_key .. ': ' .. fault) end
+    if not fields then return redis.error_reply(fault) end
     local found = {
         queue = present(fields[1]), last = present(fields[2]), over = present(fields[3]), blocked = fields[5] == '1',
         next_job = fields[6], on_failure = fields[7], batch = fields[8], place = fields[9],
@@ -25,7 +25,7 @@ local function look_at_waiting(job)
         if running_in then
             local running
             running, fault = look('SISMEMBER', key('processing', running_in), found.last)
-            if not running then return redis.error_reply('WRONGTYPE ' .. key('processing', running_in) .. ': ' .. fault), found end
+            if not running then return redis.error_reply(fault), found end
             found.node = record[4]
             if running == 1 then return 'running', found end
         end

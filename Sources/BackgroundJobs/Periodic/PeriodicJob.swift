@@ -59,11 +59,9 @@ public struct PeriodicJob: Sendable {
         count: Int? = nil,
         until: Date? = nil
     ) throws(BackgroundError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let arguments: Data
         do {
-            arguments = try encoder.encode(job)
+            arguments = try canonicalEncoder.encode(job)
         } catch {
             throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
         }

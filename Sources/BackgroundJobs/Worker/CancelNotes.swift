@@ -44,6 +44,8 @@ final class CancelNotes: Sendable {
 
     func close() async { await client.close() }
 
+    func settle() async { await client.settle() }
+
     private func next() {
         if let session = client.session, look.isDue { _ = look.now(session) }
         client.send(wait) { [self] result in heard(result) }

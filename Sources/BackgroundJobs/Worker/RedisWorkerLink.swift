@@ -233,4 +233,11 @@ package final class RedisWorkerLink: WorkerLink {
         await store.client.close()
         connection.detach()
     }
+
+    package func settle() async {
+        for client in waiters.values { await client.settle() }
+        await cancelNotes.settle()
+        await wakeNotes.settle()
+        await store.client.settle()
+    }
 }

@@ -51,6 +51,8 @@ final class WakeNotes: Sendable {
         await client.close()
     }
 
+    func settle() async { await client.settle() }
+
     /// Listens, unless it does already, or the worker has no room or something to do first. Then it is called again.
     func listen() {
         guard let queues = host()?.linkListens(), !queues.isEmpty else { return }

@@ -122,7 +122,11 @@ public final class Worker: Service {
         }
         defer {
             driver.end()
-            eventLoops.shutdownGracefully { _ in }
+            // A connection that is just being made must not find its event loop gone, and nobody has to wait for it.
+            Task { [driver, eventLoops] in
+                await driver.settle()
+                eventLoops.shutdownGracefully { _ in }
+            }
         }
         try await withGracefulShutdownHandler {
             try await withTaskCancellationHandler {

@@ -53,6 +53,10 @@ extension WorkerDriver {
         await link.close()
     }
 
+    func settle() async {
+        await link.settle()
+    }
+
     /// The worker's run is over, whatever ended it: a stop that comes after it has nothing to do.
     func end() {
         stopping.withLock { stopping in

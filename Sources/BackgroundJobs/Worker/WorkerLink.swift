@@ -30,6 +30,13 @@ package protocol WorkerLink: Sendable {
     func note(_ notes: [AttemptNote])
 
     func close() async
+
+    /// Returns, after ``close()``, when nothing is under way on its event loop.
+    func settle() async
+}
+
+extension WorkerLink {
+    package func settle() async {}
 }
 
 /// What a link tells its worker. Called on the link's own thread, which no job can hold: answers must be quick.

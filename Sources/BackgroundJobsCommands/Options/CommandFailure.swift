@@ -75,16 +75,18 @@ extension ParsableCommand {
     public static func runAndExit(_ arguments: [String]? = nil) async -> Never {
         StandardStream.reserve()
         let given = arguments ?? Array(CommandLine.arguments.dropFirst())
+        var known: Settings?
         do {
             guard let settings = try settings(given) else {
                 try await execute(given)
                 Foundation.exit(0)
             }
+            known = settings
             // Its parent has said so.
             if !IsolatedJob.isAsked { for warning in settings.warnings { note("Warning: \(warning)") } }
             try await Settings.$current.withValue(settings) { try await execute(settings.arguments) }
         } catch {
-            exitProgram(for: error)
+            exitProgram(for: error, known)
         }
         Foundation.exit(0)
     }
@@ -107,7 +109,8 @@ extension ParsableCommand {
         }
     }
 
-    private static func exitProgram(for error: any Error) -> Never {
+    /// - Parameter settings: to say where a value comes from that was not given on the command line.
+    private static func exitProgram(for error: any Error, _ settings: Settings?) -> Never {
         let parserCode = exitCode(for: error)
         let isParsers = error is CleanExit || error is ValidationError || parserCode == .validationFailure
         if parserCode == .success {
@@ -115,12 +118,17 @@ extension ParsableCommand {
             Foundation.exit(0)
         }
         if isParsers {
-            StandardStream.error.writeAll(CommandFailure.withoutPasswords(fullMessage(for: error)) + "\n")
+            let message = fullMessage(for: error)
+            let origins = (settings?.origins(of: message) ?? []).map { $0 + "\n" }.joined()
+            StandardStream.error.writeAll(origins + CommandFailure.withoutPasswords(message) + "\n")
             Foundation.exit(parserCode.rawValue)
         }
         let failure = CommandFailure(error)
         // Behind the log, and not directly: a log that nobody reads would keep the process from ending.
-        if let message = failure.message { LineQueue.error.add("Error: \(message)\n", as: .text) }
+        if let message = failure.message {
+            let origins = failure.code == 64 ? settings?.origins(of: message) ?? [] : []
+            LineQueue.error.add((["Error: \(message)"] + origins).joined(separator: " ") + "\n", as: .text)
+        }
         Foundation.exit(failure.code)
     }
 }

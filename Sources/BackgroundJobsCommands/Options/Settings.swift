@@ -99,6 +99,17 @@ struct Settings: Sendable {
         return (Resolved(name: name, value: setting.standard ?? setting.inForce?(), origin: "default"), false)
     }
 
+    /// Where those settings come from that a message about the command line speaks of, a sentence each for those that don't
+    /// stand there.
+    func origins(of message: String) -> [String] {
+        let words = ["redis": "Redis URL", "namespace": "The namespace"]
+        return resolved.filter { setting in
+            !setting.origin.hasPrefix("--") && setting.origin != "default"
+                && (message.contains(words[setting.name] ?? "--\(setting.name)")
+                    || message.contains("--\(setting.name) ") || message.contains("--\(setting.name)."))
+        }.map { "--\($0.name) is from \($0.origin)." }
+    }
+
     /// A table for people.
     var text: String {
         var table = TextTable(["setting", "value", "from"])

@@ -35,7 +35,11 @@ struct SettingsFile {
             text = try String(contentsOfFile: path, encoding: .utf8)
         } catch {
             let reason =
-                FileManager.default.fileExists(atPath: path) ? "it can't be read as text" : "there is no such file"
+                switch FileStatus(path)?.kind {
+                case nil: "there is no such file"
+                case .folder?: "it is a directory"
+                default: access(path, R_OK) == 0 ? "it can't be read as text" : "reading it is not permitted"
+                }
             throw CommandFailure(code: 64, message: "--config \(path): \(reason).")
         }
         try read(text, for: reader)
@@ -51,7 +55,7 @@ struct SettingsFile {
         do {
             root = try compose(yaml: text)
         } catch {
-            throw CommandFailure(code: 64, message: "\(path) is no YAML: \(Self.reason(error))")
+            throw CommandFailure(code: 64, message: Self.message(error, of: text, path))
         }
         guard let root, root.scalar?.string != "" else { return }
         guard let mapping = root.mapping else {
@@ -145,6 +149,16 @@ struct SettingsFile {
     private func fault(_ key: Node, _ what: String, _ hint: String? = nil) -> CommandFailure {
         let line = key.mark.map { ":\($0.line)" } ?? ""
         return CommandFailure(code: 64, message: "\(path)\(line): \(what).\(hint.map { " \($0)" } ?? "")")
+    }
+
+    /// What Yams says of names that stand twice holds the whole file.
+    private static func message(_ error: any Error, of text: String, _ path: String) -> String {
+        guard case .duplicatedKeysInMapping(let names, _)? = error as? YamlError, let name = names.first else {
+            return "\(path) is no YAML: \(reason(error))"
+        }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.element.trimmingCharacters(in: .whitespaces).hasPrefix(name + ":") }.map { "\($0.offset + 1)" }
+        return "\(path): \(name) stands there more than once, in the lines \(lines.joined(separator: ", "))."
     }
 
     private static func reason(_ error: any Error) -> String {

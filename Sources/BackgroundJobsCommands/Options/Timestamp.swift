@@ -20,18 +20,31 @@ enum Timestamp {
             + pad(rest / 60_000 % 60, 2) + ":" + pad(rest / 1000 % 60, 2) + "." + pad(rest % 1000, 3) + "Z"
     }
 
-    /// Reads a time such as `2026-12-01T08:00:00Z`, with or without a fraction, with `Z` or an offset; nil for one that is on no
-    /// calendar, which Foundation would move to the next month or day.
+    /// Reads a time such as `2026-12-01T08:00:00Z`, with or without a fraction, with `Z` or an offset such as `+01:00`; nil for
+    /// one that is on no calendar. (Foundation would move that to the next month or day, counts the days before 1582 by
+    /// another calendar, and reads no further than it understands.)
     static func parse(_ text: String) -> Date? {
-        guard let fields = text.wholeMatch(of: /(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d).*/.asciiOnlyDigits()),
-            let year = Int(fields.1), let month = Int(fields.2), let day = Int(fields.3), (1...12).contains(month),
-            (1...days(of: month, in: year)).contains(day), fields.4 < "24", fields.5 < "60", fields.6 < "60"
+        let form =
+            /(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d)(?::?(\d\d))?)/.asciiOnlyDigits()
+        guard let fields = text.wholeMatch(of: form), let year = Int(fields.1), let month = Int(fields.2),
+            let day = Int(fields.3), let hour = Int(fields.4), let minute = Int(fields.5), let second = Int(fields.6),
+            year > 0, (1...12).contains(month), (1...days(of: month, in: year)).contains(day), hour < 24, minute < 60,
+            second < 60, let fraction = Double("0\(fields.7 ?? "")")
         else { return nil }
-        for hasFraction in [false, true] {
-            let style = Date.ISO8601FormatStyle(includingFractionalSeconds: hasFraction)
-            if let date = try? style.parse(text) { return date }
-        }
-        return nil
+        let (hours, minutes) = (Int(fields.9 ?? "0") ?? 0, Int((fields.10 ?? nil) ?? "0") ?? 0)
+        guard hours < 24, minutes < 60 else { return nil }
+        let offset = (hours * 3600 + minutes * 60) * (fields.8 == "-" ? -1 : 1)
+        let seconds = number(ofDay: day, month, year) * 86_400 + hour * 3600 + minute * 60 + second - offset
+        return Date(timeIntervalSince1970: Double(seconds) + fraction)
+    }
+
+    /// A date as the number of its day, counted from 1970-01-01 (Hinnant, days_from_civil).
+    private static func number(ofDay day: Int, _ month: Int, _ year: Int) -> Int {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = shifted / 400
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
     private static func days(of month: Int, in year: Int) -> Int {

@@ -75,7 +75,7 @@ struct WorkerCommand: AsyncParsableCommand, ConfiguredCommand {
     var threads: Int?
 
     @Option(
-        help: "The name in lists of workers, and for enqueue --on and --avoiding. (default: the host's name)",
+        help: "The name in lists of workers, by which jobs may ask for it. (default: the host's name)",
         transform: NamedValue.node
     )
     var name: String?

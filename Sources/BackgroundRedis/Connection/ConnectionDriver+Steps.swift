@@ -15,6 +15,7 @@ extension ConnectionDriver: LinkDelegate {
         } catch {
             return attemptFailed(error, .configuration)
         }
+        making = future.map { _ in }.recover { _ in }
         future.assumeIsolated().whenComplete { [self] result in
             switch result {
             case .success(let channel) where attempt == self.attempt: connected(channel)

@@ -25,6 +25,8 @@ final class ConnectionDriver {
     var lastSession: UInt64 = 0
     /// Which attempt to connect is the current one: what comes of an older one is closed.
     var attempt: UInt64 = 0
+    /// Is done when the last attempt to connect has come to something, also if nobody waits for it any more.
+    var making: EventLoopFuture<Void>?
     /// Runs out when the step under way has taken too long, or when it is time for the next.
     var stepTimer: Scheduled<Void>?
     var expiryTimer: Scheduled<Void>?
@@ -93,6 +95,9 @@ final class ConnectionDriver {
         perform(machine.close(), RedisError(.closed, "The Redis client was closed. Make a new one to go on."))
         return closed ?? eventLoop.makeSucceededVoidFuture()
     }
+
+    /// Is done when nothing of it is under way on the event loop.
+    func settle() -> EventLoopFuture<Void> { making ?? eventLoop.makeSucceededVoidFuture() }
 
     // MARK: carrying out
 

@@ -57,7 +57,7 @@ extension CLI {
                 #expect(try await bench.records("EXISTS", bench.key("queues")).int == 0)
                 let shown = try await bench.cli("cron", "show", "bad")
                 #expect(
-                    shown.error.contains("The queue name \"q q\"") && shown.error.contains("The class name \"C C\"")
+                    shown.error.contains("The queue name “q q”") && shown.error.contains("The class name “C C”")
                 )
                 try await bench.records("HSET", bench.key("cron:bad"), "exp", "nonsense", "pau", "1")
                 let resumed = try await bench.cli("cron", "resume", "bad")

@@ -106,8 +106,8 @@ extension CLI {
                     status.error.contains("1 job on q waits for a worker named w, and none that serves the queue is")
                 )
                 try await worker.withRunning {
-                    try await eventually("it is connected") {
-                        try await !bench.records.clients(named: "\(bench.namespace)-worker:").isEmpty
+                    try await eventually("the worker is there") {
+                        try await bench.cli("workers", "--json").output.contains(#""w-"#)
                     }
                     let status = try await bench.cli("status", "-q", "q", "--json")
                     #expect(status.error.contains("2 jobs on q wait for a worker named web9, and none that serves"))

@@ -258,7 +258,7 @@ extension CLI {
                 try await bench.dead("d2", "Nap", error: "SMTPDown", at: 2)
                 try await bench.dead("d3", at: 3)
                 #expect(
-                    try await bench.lines(
+                    try await bench.cli(
                         "dead",
                         "delete",
                         "--all",
@@ -269,11 +269,10 @@ extension CLI {
                         "Mail",
                         "--error",
                         "SMTP*"
-                    )
-                        == ["1 deleted"]
+                    ).lines == ["1 deleted"]
                 )
                 #expect(try await bench.records.dead("q") == ["d2", "d3"])
-                #expect(try await bench.lines("dead", "delete", "--all", "--yes", "-q", "q") == ["2 deleted"])
+                #expect(try await bench.cli("dead", "delete", "--all", "--yes", "-q", "q").lines == ["2 deleted"])
                 #expect(try await bench.records.failed("q") == [])
             }
         }
@@ -357,7 +356,7 @@ extension CLI {
                 #expect(ran.exit == .status(1))
                 #expect(ran.lines == ["a-d1 kept", "x1 deleted", "nothing missing"])
                 #expect(
-                    try await bench.lines("failed", "delete", "--all", "--yes", "-q", "q", "--error", "x2")
+                    try await bench.cli("failed", "delete", "--all", "--yes", "-q", "q", "--error", "x2").lines
                         == ["1 deleted"]
                 )
                 let all = try await bench.cli("failed", "delete", "--all", "--yes", "-q", "q")
@@ -386,8 +385,8 @@ extension CLI {
                     ran.error == "Error: The key \(bench.key("\(state):q")) is of another type than it should be.\n"
                 )
                 guard state == "dead" else { return }
-                for verb in ["retry", "delete"] {
-                    let ran = try await bench.cli("dead", verb, "--all", "-q", "q")
+                for verb in [["retry"], ["delete", "--yes"]] {
+                    let ran = try await bench.cli(["dead"] + verb + ["--all", "-q", "q"])
                     #expect(ran.exit == .status(1) && ran.output == "" && ran.error.contains(bench.key("dead:q")))
                 }
                 let job = try await bench.cli("job", "q")

@@ -145,7 +145,7 @@ struct SettingsTests {
             ("log-level: loud", ":1: log-level is “loud”; one of trace, debug"),
             ("queues: [a, a]", ":1: queues is “a,a”; names of queues"),
             ("- a\n- b", " should hold names and values"), ("a: [", " is no YAML: "),
-            ("fibers: 1\nfibers: 2", " is no YAML: "),
+            ("fibers: 1\nfibers: 2", ": fibers stands there more than once, in the lines 1, 2."),
             ("redis: {a: b}", ":1: redis is a list or a part of its own; text is expected."),
         ]
     )
@@ -170,7 +170,7 @@ struct SettingsTests {
         let missing = failure { _ = try resolved(["--config", "/nowhere/bg.yml"]) }
         #expect(missing == CommandFailure(code: 64, message: "--config /nowhere/bg.yml: there is no such file."))
         let directory = failure { _ = try resolved(["--config", "/tmp"]) }
-        #expect(directory == CommandFailure(code: 64, message: "--config /tmp: it can't be read as text."))
+        #expect(directory == CommandFailure(code: 64, message: "--config /tmp: it is a directory."))
     }
 
     @Test("an empty file says nothing", arguments: ["", "# nothing\n", "worker: {}\n"])

@@ -79,7 +79,20 @@ import Testing
         #expect(Timestamp.parse(text).map(Timestamp.text) == "2026-12-01T08:00:00.000Z")
     }
 
-    @Test(arguments: ["", "tomorrow", "2026-12-01", "2026-13-01T08:00:00Z", "2026-12-01T08:00:00"])
+    @Test(arguments: [
+        "0001-01-01T00:00:00.000Z", "1001-12-01T08:00:00.000Z", "1582-10-10T00:00:00.000Z", "2000-02-29T23:59:59.999Z",
+        "9999-12-31T23:59:59.000Z",
+    ])
+    func readsWhatItWrites(text: String) {
+        #expect(Timestamp.parse(text).map(Timestamp.text) == text)
+    }
+
+    @Test(arguments: [
+        "", "tomorrow", "2026-12-01", "2026-13-01T08:00:00Z", "2026-12-01T08:00:00", "2026-12-01T08:00:00Zulu",
+        "2026-12-01T08:00:00+01:00:00", "2026-12-01T08:00:00+24:00", "2026-12-01T08:00:00-01:60",
+        "2026-12-01T08:00:00+1",
+        "2026-12-01T08:00:00.Z", "0000-12-01T08:00:00Z", "2026-12-01T08:00:00Z ",
+    ])
     func refuses(text: String) {
         #expect(Timestamp.parse(text) == nil)
     }

@@ -185,6 +185,128 @@ struct WrongTypesTests {
         }
     }
 
+    /// Redis itself does not say which key it was.
+    @Test("what keeps an end from being recorded is named", arguments: ["processing:q", "attempts:x"])
+    func namedInTheWay(_ key: String) async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let claim = Claim(wanted: 1, mayTakeSuspect: true, queues: ["q"], offered: ["x"])
+            #expect(try await redis.exchange([], claim, as: StoreUnderTest.voucher).jobs.map(\.id) == ["a"])
+            try await redis.send(command: ["SET", "ns:\(key)", "x"])
+            let finish = Finish(attempt: "x", queue: "q", job: "a", milliseconds: 1, ending: .completed)
+            let none = Claim(wanted: 0, mayTakeSuspect: true, queues: [], offered: [])
+            let answer = try await redis.exchange([finish], none, as: StoreUnderTest.voucher)
+            #expect(answer.exceptions[0] == .damaged("WRONGTYPE ns:\(key) holds a string"))
+        }
+    }
+
+    @Test("nothing is cleared of a place that could not be taken off the list of places")
+    func places() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            try await redis.send(command: ["RENAME", "ns:ready:q", "ns:placed:q:on:web1"])
+            try await redis.send(command: ["HSET", "ns:jobs:a", "pla", "on:web1"])
+            try await redis.send(command: ["SET", "ns:places", "x"])
+            await #expect(throws: BackgroundError.self) {
+                try await redis.clear(.placed, of: "q:on:web1", limit: 3)
+            }
+            #expect(try await redis.send(command: ["LLEN", "ns:placed:q:on:web1"]).int == 1)
+            #expect(try await redis.send(command: ["EXISTS", "ns:jobs:a"]).int == 1)
+        }
+    }
+
+    @Test("nothing is moved where the queue could not be named to watchers")
+    func moving() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a", "b")
+            try await redis.send(command: ["SET", "ns:queues", "x"])
+            await #expect(throws: BackgroundError.self) { try await redis.move(.ready, from: "q", to: "r", limit: 3) }
+            #expect(try await redis.send(command: ["LLEN", "ns:ready:q"]).int == 2)
+            #expect(try await redis.send(command: ["EXISTS", "ns:ready:r"]).int == 0)
+        }
+    }
+
+    @Test("nothing is written of a job under a lock that can't be scheduled")
+    func scheduling() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            try await redis.send(command: ["SET", "ns:scheduled:q", "x"])
+            var job = NewJob(id: "a", queue: "q", className: "C", arguments: [], due: .after(milliseconds: 60_000))
+            job.lock = NewJob.Lock(digest: "d", duration: 60_000)
+            await #expect(throws: BackgroundError.self) { try await redis.enqueue([job]) }
+            #expect(try await redis.send(command: ["EXISTS", "ns:jobs:a", "ns:unique:d"]).int == 0)
+        }
+    }
+
+    @Test("a periodic job is not fired where nobody can tell whether its last job has ended")
+    func underWay() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let now = try await StoreUnderTest(redis: redis).now()
+            let fields = ["exp": "every:1000", "cls": "C", "que": "q", "arg": "{}", "ovl": "skip"]
+            let declaration = Declaration(name: "p", first: now - 9, fields: fields.mapValues { Array($0.utf8) })
+            _ = try await redis.declare([declaration], by: nil, areAll: false, revives: false)
+            func fire(_ due: Int64, _ job: String) async throws -> Fired? {
+                let firing = Firing(
+                    name: "p",
+                    due: due,
+                    time: due,
+                    next: .at(now - 5),
+                    expression: "every:1000",
+                    job: job
+                )
+                return try await redis.fire([firing]).first
+            }
+            #expect(try await fire(now - 9, "j") == .fired)
+            try await redis.send(command: ["DEL", "ns:jobs:j"])
+            try await redis.send(command: ["SET", "ns:jobs:j", "x"])
+            guard case .damaged(let sentence) = try await fire(now - 5, "k") else {
+                Issue.record("it was fired, or passed over")
+                return
+            }
+            #expect(sentence.contains("ns:jobs:j"))
+            #expect(try await redis.send(command: ["ZSCORE", "ns:crons", "p"]).text == "\(now - 5)")
+            #expect(try await redis.send(command: ["EXISTS", "ns:jobs:k"]).int == 0)
+        }
+    }
+
+    @Test(
+        "an attempt without a readable hash stays where its end can't be recorded",
+        arguments: ["failed", "dead", "ready"]
+    )
+    func unreadable(_ kind: String) async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await redis.send(command: ["HDEL", "ns:attempts:\(job.attempt)", "wrk"])
+            try await redis.send(command: ["SET", "ns:\(kind):q", "x"])
+            let condemned = Condemned(queue: "q", attempt: job.attempt, judgement: .unreadable)
+            guard case .damaged(let sentence) = try await redis.reap([condemned]).first?.outcome else {
+                Issue.record("it was ended, or spared")
+                return
+            }
+            #expect(sentence.contains("ns:\(kind):q"))
+            #expect(try await redis.send(command: ["SCARD", "ns:processing:q"]).int == 1)
+        }
+    }
+
+    @Test("what can't be counted for this minute is told of")
+    func counting() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            let minute = try await store.now() / 60_000
+            for key in [minute, minute + 1] { try await redis.send(command: ["SET", "ns:stats:q:\(key)", "x"]) }
+            let finish = Finish(attempt: job.attempt, queue: "q", job: "a", milliseconds: 1, ending: .completed)
+            let exchange = try await redis.exchange([finish], .none, as: StoreUnderTest.voucher)
+            #expect(exchange.exceptions.isEmpty)
+            #expect(exchange.notices.contains { $0.queue == "q" && $0.sentence.contains("not counted in ns:stats:q:") })
+        }
+    }
+
     /// All wrong types in a full run, else one, in turn.
     private static func wrongTypes(_ key: Key, _ verb: DamageScenario.Verb) -> [(String, [String])] {
         let types = types.filter { $0.key != key.type }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

@@ -70,6 +70,10 @@ struct AwaitConformance {
             _ = try await store.store.cancel("waiting", recordedAs: "x1")
             _ = try await store.store.dequeue("gone")
             #expect(try await notes(store).suffix(2).map(\.end) == ["Cancelled", "Missing"])
+            // As one that was taken out of a long list, where its ID still is.
+            try await store.enqueue("marked")
+            try await store.edit { $0.jobs["marked"]?["end"] = "Dequeued" }
+            #expect(try await await_(store, "marked") == [JobEnd(job: "marked", end: "Missing")])
         }
     }
 

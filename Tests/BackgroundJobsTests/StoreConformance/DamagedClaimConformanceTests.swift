@@ -109,9 +109,12 @@ struct DamagedClaimConformance {
     func tooLarge(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("huge", "good")
-            try await store.edit { $0.jobs["huge"]?.fields["arg"] = Self.huge }
+            try await store.edit { data in
+                data.jobs["huge"]?.fields["arg"] = Self.huge
+                data.jobs["good"]?.fields["arg"] = Array(Self.huge.dropLast())
+            }
             let claimed = try await store.claim(2, offered: ["x", "y"])
-            #expect(claimed.jobs.map(\.id) == ["good"])
+            #expect(claimed.jobs.map(\.id) == ["good"], "just as much as may be")
             #expect(try await store.job("huge")?["end"] == "Bad Job")
             let message = "the arguments have 16777217 bytes, and the limit is 16777216"
             #expect(try await store.attempt("x")?["msg"] == message)

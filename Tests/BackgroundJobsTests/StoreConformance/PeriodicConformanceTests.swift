@@ -210,7 +210,7 @@ struct PeriodicConformance {
             func own(_ name: String, _ owner: String) -> Declaration {
                 Self.declaration(name, first: now, ["own": owner])
             }
-            _ = try await Self.declare([own("a1", "a"), own("a2", "a")], by: "a", areAll: true, store)
+            _ = try await Self.declare([own("a1", "a"), own("a2", "a"), own("z1", "a")], by: "a", areAll: true, store)
             _ = try await Self.declare([own("b1", "b")], by: "b", areAll: true, store)
             _ = try await Self.declare([Self.declaration("hand", first: now)], store)
             let declared = try await store.store.declare(
@@ -220,7 +220,7 @@ struct PeriodicConformance {
                 revives: false
             )
             #expect(declared.verdicts == [.unchanged, .added, .foreign("b"), .foreign("")])
-            #expect(declared.removed == ["a1"])
+            #expect(declared.removed == ["a1", "z1"])
             #expect(try await store.snapshot().periodics.keys.sorted() == ["a2", "a3", "b1", "hand"])
             #expect(try await store.ranked("crons") == ["a2", "a3", "b1", "hand"])
             #expect(try await Self.declare([Self.declaration("b1", first: now)], store) == [.foreign("b")])

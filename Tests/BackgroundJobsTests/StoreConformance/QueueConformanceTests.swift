@@ -51,6 +51,28 @@ struct QueueConformance {
         }
     }
 
+    @Test("what waits for a job that is cleared is cancelled with it, and counted", arguments: StoreKind.allCases)
+    func clearChain(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            let fields: [[JobOptions.Field]] = [[("nxt", "b")], [("aft", "a")]]
+            try await store.store.enqueueTogether(
+                zip(["a", "b"], fields).map { id, fields in
+                    NewJob(
+                        id: id,
+                        queue: "q",
+                        className: "C",
+                        arguments: [],
+                        fields: fields,
+                        isWaiting: id == "b"
+                    )
+                }
+            )
+            #expect(try await store.store.clear(.ready, of: "q", limit: 3) == WaitingStep(taken: 1, done: 1))
+            #expect(try await store.job("b")?["end"] == "Cancelled")
+            #expect(try await store.counters() == ["cancelled": 1])
+        }
+    }
+
     @Test("whoever awaits what is cleared is told that it is not there any more", arguments: StoreKind.allCases)
     func clearAwaited(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
@@ -108,6 +130,25 @@ struct QueueConformance {
             #expect(snapshot.sortedSets == ["scheduled:r": ["later": 1 << 50]])
             #expect(snapshot.sets["queues"] == ["q", "r"])
             #expect(snapshot.jobs.values.allSatisfy { $0["que"] == "r" })
+        }
+    }
+
+    @Test("what was set aside is moved too, and its place is listed no more", arguments: StoreKind.allCases)
+    func movePlaced(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            try await store.edit { data in
+                data.lists["ready:q"] = nil
+                data.lists["placed:q:on:web1"] = ["a", "b"]
+                data.sets["places"] = ["q:on:web1"]
+                for id in ["a", "b"] { data.jobs[id]?["pla"] = "on:web1" }
+            }
+            let verbs = store.store
+            #expect(try await verbs.move(.placed, from: "q:on:web1", to: "r", limit: 1).done == 1)
+            #expect(try await store.set("places") == ["q:on:web1"])
+            #expect(try await verbs.move(.placed, from: "q:on:web1", to: "r", limit: 1).done == 1)
+            #expect(try await store.set("places") == [])
+            #expect(try await store.list("ready:r") == ["a", "b"])
         }
     }
 

@@ -103,6 +103,57 @@ struct ReapConformance {
             }
             #expect(try await store.reap(job) == row.outcome)
             #expect(try await store.job("j")?["crs"] == (row.outcome == .dead ? "4" : "1"))
+            guard row.outcome == .dead else { return }
+            let within = row.window == nil ? " within 72 h" : ""
+            let message = "the job is dead: crash 4\(within), and 3 are forgiven"
+            #expect(try await store.attempt(job.attempt)?["msg"] == message)
+        }
+    }
+
+    @Test("a window that is no number counts as absent, and is told of", arguments: StoreKind.allCases)
+    func damagedWindow(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            try await store.edit { $0.attempts[job.attempt]?["crw"] = "abc" }
+            #expect(try await store.reap(job) == .ready)
+            #expect(try await store.attempt(job.attempt)?["msg"] == "crw was no number: abc")
+        }
+    }
+
+    @Test(
+        "whoever awaits a job is told that it is dead of an attempt without a readable hash",
+        arguments: StoreKind.allCases
+    )
+    func unreadableAndAwaited(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            try await store.edit { data in
+                data.attempts[job.attempt]?["wrk"] = nil
+                data.attempts[job.attempt]?["dlv"] = "amo"
+            }
+            #expect(try await store.store.ends(of: ["j"], for: Listener(token: "l", time: .seconds(60))) == [nil])
+            let condemned = Condemned(queue: "q", attempt: job.attempt, judgement: .unreadable)
+            #expect(try await store.store.reap([condemned]).map(\.outcome) == [.unreadable])
+            #expect(try await store.list("notes:l").first?.contains(#""err":"Bad Attempt""#) == true)
+        }
+    }
+
+    @Test("a window that is no whole hours is told in seconds", arguments: StoreKind.allCases)
+    func windowInSeconds(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("j")
+            let job = try await store.claimOne()
+            let now = try await store.now()
+            try await store.edit { data in
+                data.jobs["j"]?["crs"] = "3"
+                data.jobs["j"]?["crt"] = "\(now)"
+                data.attempts[job.attempt]?["crw"] = "5400000"
+            }
+            #expect(try await store.reap(job) == .dead)
+            let message = "the job is dead: crash 4 within 5400 s, and 3 are forgiven"
+            #expect(try await store.attempt(job.attempt)?["msg"] == message)
         }
     }
 
@@ -128,7 +179,9 @@ struct ReapConformance {
             try await store.enqueue("j")
             let job = try await store.claimOne()
             #expect(try await store.store.cancel("j", recordedAs: "x") == .told)
+            #expect(try await store.store.ends(of: ["j"], for: Listener(token: "l", time: .seconds(60))) == [nil])
             #expect(try await store.reap(job) == .cancelled)
+            #expect(try await store.list("notes:l").first?.contains(#""msg":"Worker Timeout""#) == true)
             let attempt = try #require(try await store.attempt(job.attempt))
             #expect(attempt["err"] == "Cancelled" && attempt["msg"] == "Worker Timeout")
             #expect(try await store.job("j")?["end"] == "Cancelled")

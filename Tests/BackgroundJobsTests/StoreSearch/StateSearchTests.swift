@@ -6,7 +6,7 @@ import Testing
 /// Two workers, two watchers and two jobs: every state that can be reached, with so many misfortunes on the way (a broken
 /// connection whose other end stays, a worker that freezes or dies, a restart of Redis that gives out its client IDs anew),
 /// is sound, and from every one the jobs can still end.
-@Suite("Every state that can be reached", .timeLimit(.minutes(60)))
+@Suite("Every state that can be reached", .serialized, .timeLimit(.minutes(240)))
 struct StateSearchTests {
     private static let isFull = ProcessInfo.processInfo.environment["BG_TEST_FULL"] == "1"
 
@@ -24,8 +24,8 @@ struct StateSearchTests {
 
     private static let small = [Scope(misfortunes: 0), Scope(jobs: 1, watchers: 1, misfortunes: 1)]
     private static let large = [
-        Scope(jobs: 1, misfortunes: 1, isFine: true), Scope(watchers: 1, misfortunes: 1), Scope(misfortunes: 1),
-        Scope(jobs: 1, watchers: 1, misfortunes: 2), Scope(misfortunes: 2),
+        Scope(watchers: 1, misfortunes: 1), Scope(jobs: 1, watchers: 1, misfortunes: 1, isFine: true),
+        Scope(misfortunes: 1), Scope(jobs: 1, watchers: 1, misfortunes: 2),
     ]
 
     @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
