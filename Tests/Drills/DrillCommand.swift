@@ -61,7 +61,7 @@ struct DrillCommand: AsyncParsableCommand {
     private var again: String { short ? " --short" : minutes.map { " --minutes \($0)" } ?? "" }
 
     private func run(_ drill: Drill, seed: UInt64) async -> DrillResult {
-        let share = short ? min(1, 0.15 / drill.minutes) : (minutes ?? drill.minutes) / drill.minutes
+        let share = short ? min(1, 0.13 / drill.minutes) : (minutes ?? drill.minutes) / drill.minutes
         let run = DrillRun(share: share, seed: seed)
         let folder = "/tmp/bg-drill-\(drill.name)-\(getpid())"
         let begin = ContinuousClock.now
