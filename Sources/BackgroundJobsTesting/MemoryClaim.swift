@@ -7,14 +7,14 @@ struct MemoryClaim {
     private let defaults: ClaimDefaults
     private var reoffered: [String]
     private var offers: [String]
-    private var wanted: Int
+    var wanted: Int
     /// Fibers that jobs of any queue may use, and by queue those that are its own.
     private var shared: Int
     private var own: [String: Int]
     private var bytes: Int
     private var mayTakeSuspect: Bool
-    private var taken: Set<String> = []
-    private var rejected: Set<String> = []
+    var taken: Set<String> = []
+    var rejected: Set<String> = []
     /// By queue, the places whose jobs may run here.
     var openPlaces: [String: [Place]] = [:]
     /// Notes for those who may run what is put aside, by the name of their list.
@@ -221,7 +221,7 @@ struct MemoryClaim {
     }
 
     /// How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
-    fileprivate struct Rules {
+    struct Rules {
         var delivery: String?
         var budget: String?
         var window: Int64?
@@ -243,7 +243,7 @@ struct MemoryClaim {
     }
 
     /// Writes an attempt under the next offered ID; nil if none is left.
-    private mutating func begin(
+    mutating func begin(
         _ job: String,
         in queue: String,
         number: Int64,
@@ -269,74 +269,6 @@ struct MemoryClaim {
         if let window = rules.window { fields["crw"] = "\(window)" }
         state.data.attempts[attempt] = fields
         return attempt
-    }
-
-    /// Why a job is not to begin.
-    private struct Refusal {
-        var error: String
-        var message: String?
-        var set = "failed"
-        var counter: String
-    }
-
-    private func refusal(
-        of id: String,
-        _ record: MemoryState.Record?,
-        _ expiry: Int64?,
-        _ state: MemoryState
-    ) -> Refusal? {
-        guard let record else {
-            return Refusal(error: "Job Not Found", message: "there is no hash", counter: "missing")
-        }
-        if record.present("cls") == nil {
-            let message = state.refusal(ofArgumentsOf: id) ?? "the hash has no field cls"
-            return Refusal(error: "Bad Job", message: message, counter: "bad")
-        }
-        if let message = state.refusal(ofArgumentsOf: id) {
-            return Refusal(error: "Bad Job", message: message, counter: "bad")
-        }
-        if record["cnl"] == "1" { return Refusal(error: "Cancelled", set: "ended", counter: "cancelled") }
-        if let expiry, state.now > expiry, record.present("las") == nil {
-            let message = "\(state.now - expiry) ms too late"
-            return Refusal(error: "Expired", message: message, set: "ended", counter: "expired")
-        }
-        return nil
-    }
-
-    /// A job that is not to begin is recorded as an attempt with the number 0.
-    private mutating func reject(
-        _ id: String,
-        _ refusal: Refusal,
-        _ record: MemoryState.Record?,
-        in queue: String,
-        _ state: inout MemoryState
-    ) -> Bool {
-        guard let attempt = begin(String(id.prefix(64)), in: queue, number: 0, record, &state) else { return false }
-        let now = state.now
-        state.data.attempts[attempt]?["fin"] = "\(now)"
-        state.data.attempts[attempt]?["time"] = "0"
-        state.data.attempts[attempt]?["err"] = refusal.error
-        if let message = refusal.message { state.data.attempts[attempt]?["msg"] = message }
-        state.setScore(refusal.set, queue, attempt, state.now)
-        state.count(queue, refusal.counter)
-        if refusal.error != "Cancelled" {
-            notice(queue, "job \(id): \(refusal.error), \(refusal.message ?? "") (attempt \(attempt))")
-        }
-        if record != nil {
-            state.data.jobs[id]?["las"] = attempt
-            let facts = JobEnd(
-                job: id,
-                end: refusal.error,
-                attempt: attempt,
-                error: refusal.error,
-                message: refusal.message
-            )
-            state.endJob(id, as: refusal.error, facts)
-        }
-        taken.insert(id)
-        rejected.insert(attempt)
-        wanted -= 1
-        return true
     }
 
     /// A number that is reported where the field holds something else.

@@ -24,7 +24,7 @@ extension Drill {
         repeat {
             try await replica.follow(master)
             try await Task.sleep(for: .milliseconds(run.random(in: 500...1500)))
-            let begin = Ledger.now - 200_000_000
+            let begin = try await replica.inStep(with: master)
             if gaps.count.isMultiple(of: 2) {
                 // It dies, and the replica lacks what came last.
                 replica.pause()
@@ -41,7 +41,7 @@ extension Drill {
                 try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
                 _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
             }
-            gaps.append(begin...(Ledger.now + 200_000_000))
+            gaps.append(begin...Ledger.now)
             (master, replica) = (replica, master)
         } while ContinuousClock.now < end
         let jobs = try await feed.stop()
@@ -50,7 +50,8 @@ extension Drill {
 
         run.figure("failovers", gaps.count, atLeast: run.count(6))
         let lost = LedgerChecker(stage.ledger).report(acknowledged: jobs).lost
-        let unreplicated = lost.filter { job in gaps.contains { $0.contains(feed.acknowledgements[job] ?? 0) } }
+        let enqueued = feed.enqueued
+        let unreplicated = lost.filter { job in gaps.contains { enqueued[job]?.overlaps($0) ?? false } }
         run.figure("lost, not replicated", unreplicated.count, atLeast: 1)
         run.none("lost, though replicated", lost.subtracting(unreplicated))
         try await run.witness(last, acknowledged: jobs, forgets: true)
@@ -77,8 +78,26 @@ extension RedisServer {
     /// Makes it a replica, and waits until it has all that the master has.
     fileprivate func follow(_ master: RedisServer) async throws {
         _ = try await command("REPLICAOF", "127.0.0.1", "\(master.port)")
-        try await eventually("the replica is in step") {
-            (try await command("INFO", "replication").text ?? "").contains("master_link_status:up")
+        try await eventually("the replica has what the master had") {
+            try await replication("master_link_status") == "up"
         }
+    }
+
+    /// Waits until it has all that its master has now.
+    ///
+    /// - Returns: a time; what was acknowledged before is here.
+    fileprivate func inStep(with master: RedisServer) async throws -> Int64 {
+        let time = Ledger.now
+        let offset = Int(try await master.replication("master_repl_offset")) ?? .max
+        try await eventually("the replica is in step") {
+            (Int(try await replication("slave_repl_offset")) ?? -1) >= offset
+        }
+        return time
+    }
+
+    /// A field of its section “replication”: https://redis.io/docs/latest/commands/info/
+    private func replication(_ field: String) async throws -> String {
+        let lines = (try await command("INFO", "replication").text ?? "").split(whereSeparator: \.isNewline)
+        return lines.first { $0.hasPrefix(field + ":") }.map { String($0.dropFirst(field.count + 1)) } ?? ""
     }
 }

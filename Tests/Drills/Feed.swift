@@ -18,7 +18,7 @@ final class Feed: Sendable {
     }
 
     private let task: Task<[String], any Error>
-    private let times = Acknowledgements()
+    private let calls = Calls()
     private let stops = Counter()
     private let failures = Counter()
 
@@ -34,14 +34,15 @@ final class Feed: Sendable {
         pause: Duration = .milliseconds(2),
         _ order: @escaping @Sendable () -> Order
     ) {
-        task = Task { [stops, failures, times] in
+        task = Task { [stops, failures, calls] in
             var jobs: [String] = []
             while stops.value == 0 {
                 if jobs.count - stage.ledger.ended < backlog {
                     let id = "\(queue)-\(jobs.count)"
+                    let called = Ledger.now
                     try await Self.send(order(), id, stage, queue, failures)
                     jobs.append(id)
-                    times.add(id)
+                    calls.all.withLock { $0[id] = called...Ledger.now }
                 }
                 try await Task.sleep(for: pause)
             }
@@ -49,13 +50,11 @@ final class Feed: Sendable {
         }
     }
 
-    /// When each job was acknowledged.
-    var acknowledgements: [String: Int64] { times.all.withLock { $0 } }
+    /// From when to when each job was being enqueued: in the end, it was acknowledged.
+    var enqueued: [String: ClosedRange<Int64>] { calls.all.withLock { $0 } }
 
-    private final class Acknowledgements: Sendable {
-        let all = Mutex<[String: Int64]>([:])
-
-        func add(_ job: String) { all.withLock { $0[job] = Ledger.now } }
+    private final class Calls: Sendable {
+        let all = Mutex<[String: ClosedRange<Int64>]>([:])
     }
 
     /// How often Redis did not take a job, or nobody knew.

@@ -1,4 +1,5 @@
 import BackgroundJobs
+import BackgroundRedis
 import TestSupport
 
 extension Drill {
@@ -114,12 +115,16 @@ private final class Vandal: Sendable {
             try await !isOfTheQueueBeside(key)
         else { return }
         let type = try await stage.records("TYPE", key).text ?? "none"
-        switch run.random(in: 0...3) {
-        case 0: try await stage.records("DEL", key)
-        case 1: try await write(type, key)
-        default: try await overwrite(key, with: run.random(of: Self.types))
+        do {
+            switch run.random(in: 0...3) {
+            case 0: try await stage.records("DEL", key)
+            case 1: try await write(type, key)
+            default: try await overwrite(key, with: run.random(of: Self.types))
+            }
+            damages.next()
+        } catch let error as RedisError where error.serverCode == "WRONGTYPE" {
+            // A program made the key anew before it could be written to.
         }
-        damages.next()
     }
 
     private func isOfTheQueueBeside(_ key: String) async throws -> Bool {

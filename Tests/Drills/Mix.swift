@@ -2,25 +2,6 @@ import BackgroundJobs
 import Synchronization
 import TestSupport
 
-// The jobs of the test worker, as a producer knows them.
-
-private struct Step: Job {
-    var number: Int
-    var ms: Int
-    var dies = false
-    func perform(_ context: JobContext) async throws -> Int { number }
-}
-
-private struct Member: Job {
-    var ms: Int
-    var dies = false
-    func perform(_ context: JobContext) async throws {}
-}
-
-private struct Callback: Job {
-    func perform(_ context: JobContext) async throws -> String { "" }
-}
-
 /// Load of all kinds: jobs that succeed, fail and are tried again, are run later, by a period, in chains and batches, or only once
 /// at a time.
 final class Mix: Sendable {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A script's file with one line made wrong.
 struct Mutant: Sendable, Hashable {
@@ -60,7 +61,7 @@ struct LuaFile: Sendable {
         for index in lines.indices {
             let line = LuaLine(lines[index])
             // By the line's own text, so that what is decided for it does not depend on other lines.
-            var random = SeededRandom(state: seed &+ Self.digest(of: "\(name):\(lines[index])"))
+            var random = SplitMix64(seed: seed &+ Self.digest(of: "\(name):\(lines[index])"))
             let deletions = line.isDeletable ? [nil as String?] : []
             let alterations = line.alterations.shuffled(using: &random) + line.otherStrings.shuffled(using: &random)
             for candidates in [deletions, alterations] {
@@ -75,19 +76,6 @@ struct LuaFile: Sendable {
             }
         }
         return (found, invalid)
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same sequence for the same seed.
-struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
 

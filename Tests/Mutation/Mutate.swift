@@ -56,7 +56,7 @@ struct Mutate: AsyncParsableCommand {
         var chosen = try files.isEmpty ? LuaFile.all() : files.map { try LuaFile($0) }
         chosen.sort { $0.name < $1.name }
         var found = try await mutants(of: chosen)
-        var random = SeededRandom(state: seed)
+        var random = SplitMix64(seed: seed)
         if let sample {
             let picked = Set(found.flatMap(\.mutants).shuffled(using: &random).prefix(sample))
             for index in found.indices { found[index].mutants.removeAll { !picked.contains($0) } }

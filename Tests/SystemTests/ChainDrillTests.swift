@@ -2,25 +2,6 @@ import BackgroundJobs
 import TestSupport
 import Testing
 
-// The jobs of the test worker, as a producer knows them.
-
-private struct Step: Job {
-    var number: Int
-    var ms: Int
-    var dies = false
-    func perform(_ context: JobContext) async throws -> Int { number }
-}
-
-private struct Member: Job {
-    var ms: Int
-    var dies = false
-    func perform(_ context: JobContext) async throws {}
-}
-
-private struct Callback: Job {
-    func perform(_ context: JobContext) async throws -> String { "" }
-}
-
 extension SystemTests {
     @Suite("Chains and batches, while workers are killed", .serialized)
     struct ChainDrills {

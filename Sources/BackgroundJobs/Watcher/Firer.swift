@@ -10,11 +10,10 @@ struct Firer: Sendable {
     func run() async {
         var plan = FiringPlan()
         var due: ContinuousClock.Instant?
-        var number = 0
+        var feed = watch.looks.feed()
         while !Task.isCancelled {
-            if let sight = await watch.looks.next(after: number, until: due) {
-                number = sight.number
-                if let look = sight.look { due = look.firing.map { look.asked + .milliseconds($0) } }
+            if case .look(let look)? = await feed.next(until: due) {
+                due = look.firing.map { look.asked + .milliseconds($0) }
             }
             guard let time = due, time <= .now else { continue }
             due = nil

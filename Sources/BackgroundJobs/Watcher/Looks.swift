@@ -1,63 +1,65 @@
+import NIOCore
 import Synchronization
 
 /// Hands what was seen at each look to all duties. A duty that is busy meanwhile gets the newest when it is done.
 final class Looks: Sendable {
-    /// A look, and its number.
-    struct Sight: Sendable {
-        var number: Int
-        /// nil: Redis could not be asked.
-        var look: Look?
+    /// What came of a look.
+    enum Sight: Sendable {
+        case look(Look)
+        /// Redis could not be asked.
+        case nothing
     }
 
-    private typealias Waiter = CheckedContinuation<Sight?, Never>
-
     private struct State {
-        var newest = Sight(number: 0, look: nil)
-        var waiters: [Int: Waiter] = [:]
-        var nextWaiter = 0
+        var number = 0
+        var newest = Sight.nothing
+        var wakeups: [Wakeup] = []
     }
 
     private let state = Mutex(State())
+    private let eventLoop: any EventLoop
 
-    func publish(_ look: Look?) {
-        let (sight, waiters) = state.withLock { state in
-            state.newest = Sight(number: state.newest.number + 1, look: look)
-            defer { state.waiters = [:] }
-            return (state.newest, state.waiters.values)
-        }
-        for waiter in waiters { waiter.resume(returning: sight) }
+    /// - Parameter eventLoop: keeps the time.
+    init(eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
     }
 
-    /// Waits for a look that is newer than the one of this number; nil when the time has come, or the task is cancelled.
-    func next(after number: Int, until deadline: ContinuousClock.Instant? = nil) async -> Sight? {
-        let id = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
+    func publish(_ sight: Sight) {
+        let wakeups = state.withLock { state in
+            state.number += 1
+            state.newest = sight
+            return state.wakeups
         }
-        let alarm = deadline.map { deadline in
-            Task {
-                // Cancelled once the wait is over.
-                try? await Task.sleep(until: deadline, tolerance: .zero, clock: .continuous)
-                self.end(id)
-            }
-        }
-        defer { alarm?.cancel() }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { waiter in
-                let sight: Sight?? = state.withLock { state in
-                    if state.newest.number > number { return .some(state.newest) }
-                    if Task.isCancelled || deadline.map({ $0 <= .now }) == true { return .some(nil) }
-                    state.waiters[id] = waiter
-                    return .none
+        for wakeup in wakeups { wakeup.signal() }
+    }
+
+    /// For one duty, as long as it goes on.
+    func feed() -> Feed {
+        let wakeup = Wakeup(eventLoop: eventLoop)
+        state.withLock { $0.wakeups.append(wakeup) }
+        return Feed(looks: self, wakeup: wakeup)
+    }
+
+    struct Feed: Sendable {
+        fileprivate let looks: Looks
+        fileprivate let wakeup: Wakeup
+        fileprivate var seen = 0
+
+        /// Waits for a look that it has not seen; nil when the time has come, or the task is cancelled.
+        mutating func next(until deadline: ContinuousClock.Instant? = nil) async -> Sight? {
+            while true {
+                let (number, newest) = looks.state.withLock { ($0.number, $0.newest) }
+                if number > seen {
+                    seen = number
+                    return newest
                 }
-                if let sight { waiter.resume(returning: sight) }
+                if Task.isCancelled || deadline.map({ $0 <= .now }) == true { return nil }
+                await withTaskCancellationHandler {
+                    await wakeup.sleep(until: deadline)
+                } onCancel: { [wakeup] in
+                    wakeup.signal()
+                }
             }
-        } onCancel: {
-            end(id)
         }
-    }
-
-    private func end(_ id: Int) {
-        state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(returning: nil)
     }
 }

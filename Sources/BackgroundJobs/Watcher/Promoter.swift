@@ -9,13 +9,10 @@ struct Promoter: Sendable {
     func run() async {
         // When the next job of each queue is due.
         var dues: [String: ContinuousClock.Instant] = [:]
-        var number = 0
+        var feed = watch.looks.feed()
         while !Task.isCancelled {
-            if let sight = await watch.looks.next(after: number, until: dues.values.min()) {
-                number = sight.number
-                if let look = sight.look {
-                    dues = look.queues.compactMapValues(\.due).mapValues { look.asked + .milliseconds($0) }
-                }
+            if case .look(let look)? = await feed.next(until: dues.values.min()) {
+                dues = look.queues.compactMapValues(\.due).mapValues { look.asked + .milliseconds($0) }
             }
             let now = ContinuousClock.now
             let queues = dues.filter { $0.value <= now }.keys.sorted()

@@ -26,16 +26,15 @@ struct Reaper: Sendable {
             namespace: watch.namespace
         )
         var surveyed: ContinuousClock.Instant?
-        var number = 0
+        var feed = watch.looks.feed()
         var again: ContinuousClock.Instant?
         while !Task.isCancelled {
             var look: Look?
-            if let sight = await watch.looks.next(after: number, until: again) {
-                number = sight.number
-                look = sight.look
-            } else {
-                // A second look, before the interval is over.
-                await watch.attempt("look") { () async throws(BackgroundError) in look = try await watch.look() }
+            switch await feed.next(until: again) {
+            case .look(let seen)?: look = seen
+            case .nothing?: break
+            // A second look, before the interval is over.
+            case nil: await watch.attempt("look") { () async throws(BackgroundError) in look = try await watch.look() }
             }
             again = nil
             let began = ContinuousClock.now

@@ -11,7 +11,7 @@ struct Watch: Sendable {
     let logger: Logger
     let notices = NoticeLog()
     let known = KnownQueues()
-    let looks = Looks()
+    let looks: Looks
 
     /// Looks what there is to do. Where `queues` was lost or is of a wrong type, in the queues known from elsewhere.
     func look() async throws(BackgroundError) -> Look {
@@ -68,7 +68,7 @@ struct Watch: Sendable {
             let started = ContinuousClock.now
             var look: Look?
             await attempt("look") { () async throws(BackgroundError) in look = try await self.look() }
-            looks.publish(look)
+            looks.publish(look.map { .look($0) } ?? .nothing)
             // Cancellation is the stop; there is nothing to clean up.
             let pause = look == nil ? max(options.interval, .milliseconds(100)) : options.interval
             try? await Task.sleep(until: started + pause, tolerance: .zero, clock: .continuous)
@@ -77,11 +77,9 @@ struct Watch: Sendable {
 
     /// Carries a duty out at every look until the task is cancelled.
     func atEachLook(_ name: String, _ duty: (Look) async throws(BackgroundError) -> Void) async {
-        var number = 0
+        var feed = looks.feed()
         while !Task.isCancelled {
-            guard let sight = await looks.next(after: number) else { continue }
-            number = sight.number
-            guard let look = sight.look else { continue }
+            guard case .look(let look)? = await feed.next() else { continue }
             await attempt(name) { () async throws(BackgroundError) in try await duty(look) }
         }
     }

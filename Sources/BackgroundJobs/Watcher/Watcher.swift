@@ -84,7 +84,8 @@ public final class Watcher: Service {
             options: options,
             namespace: redis.namespace,
             database: configuration.url.database,
-            logger: logger
+            logger: logger,
+            looks: Looks(eventLoop: client.eventLoop)
         )
         logger.info("Watching \(options.queues?.joined(separator: ", ") ?? "all queues"), every \(options.interval)")
         await withTaskGroup(of: Void.self) { duties in

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import BackgroundJobs
@@ -176,7 +177,7 @@ struct CronExpressionTests {
         return found.filter { range.contains($0) }.sorted()
     }
 
-    private static func field(_ range: ClosedRange<Int>, _ random: inout Random) -> String {
+    private static func field(_ range: ClosedRange<Int>, _ random: inout SplitMix64) -> String {
         let low = random.pick(Array(range))
         let high = random.pick(Array(low...range.upperBound))
         return random.pick([
@@ -187,7 +188,7 @@ struct CronExpressionTests {
 
     @Test("agree with looking at every minute, round the changes of the clocks", arguments: 1...60)
     func random(seed: Int) throws {
-        var random = Random(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         let (name, start) = random.pick([
             ("UTC", "2026-02-26T00:00:00Z"), ("Europe/Berlin", "2026-03-27T10:00:00Z"),
             ("Europe/Berlin", "2026-10-23T10:00:00Z"), ("America/New_York", "2026-03-06T10:00:00Z"),

@@ -667,9 +667,9 @@ private struct System: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await program() }
             group.addTask {
-                while !Task.isCancelled {
-                    if try await server.command("CLIENT", "LIST").text?.contains(" name=\(prefix)") == true { break }
-                    try? await Task.sleep(for: .milliseconds(20))
+                // A program that ends by itself ends the wait.
+                try? await eventually("\(prefix) is connected") {
+                    try await server.command("CLIENT", "LIST").text?.contains(" name=\(prefix)") == true
                 }
                 stop()
             }

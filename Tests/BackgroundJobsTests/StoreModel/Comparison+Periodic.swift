@@ -1,4 +1,5 @@
 import BackgroundJobsTesting
+import TestSupport
 
 @testable import BackgroundJobs
 

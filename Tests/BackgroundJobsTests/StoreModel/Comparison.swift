@@ -8,7 +8,7 @@ import TestSupport
 struct Comparison {
     let memory: MemoryStore
     let redis: RedisStore
-    var random: Random
+    var random: SplitMix64
     var now: Int64 = 1_700_000_000_000
     var differences: [String] = []
     /// What is known of the past, for the invariants that no snapshot can show.
@@ -49,7 +49,7 @@ struct Comparison {
     init(seed: UInt64, redis: RedisStore) {
         memory = MemoryStore(now: now)
         self.redis = redis
-        random = Random(state: seed)
+        random = SplitMix64(seed: seed)
     }
 
     /// Makes a random step on both stores; returns what it was.
@@ -529,20 +529,4 @@ struct Comparison {
         )
         return "delete \(members) from \(set) of \(queue)"
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same sequence for the same seed, on every machine.
-struct Random: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func upTo(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[upTo(elements.count)] }
 }
