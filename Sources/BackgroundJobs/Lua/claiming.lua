@@ -4,7 +4,7 @@
 local wanted, bytes, suspect_allowed = tonumber(next_argument()), tonumber(next_argument()), next_argument() == '1'
 wanted = math.min(wanted, 128)
 local claims = wanted > 0
-local usual_delivery, class_rules = next_argument(), {}
+local usual_delivery, class_rules, no_rules = next_argument(), {}, {}
 for _ = 1, tonumber(next_argument()) do
     class_rules[next_argument()] = { delivery = next_argument(), retries = next_argument(), window = next_argument() }
 end
@@ -81,7 +81,7 @@ end
 
 -- How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
 local function rules_of(queue, job, fields)
-    local class = class_rules[fields.cls] or {}
+    local class = class_rules[fields.cls] or no_rules
     local delivery = fields.dlv
     if delivery ~= 'amo' and delivery ~= 'alo' then
         if delivery then notice(queue, 'job ' .. shown(job) .. ': dlv is neither amo nor alo: ' .. shown(delivery)) end
