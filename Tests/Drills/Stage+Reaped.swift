@@ -6,17 +6,22 @@ extension Stage {
     struct Reaped: Sendable {
         let attempt: String
         let pid: Int32
+        /// When, by the monotonic clock.
+        let time: Int64
     }
 
     /// All of them that are on record.
     func reaped(queue: String = "default") async throws -> [Reaped] {
-        let ids = try await records("ZRANGE", records.keys.failed(queue), "0", "-1").texts
+        let words = try await records("ZRANGE", records.keys.failed(queue), "0", "-1", "WITHSCORES").texts
+        let times = stride(from: 0, to: words.count - 1, by: 2).map { Ledger.time(ofRedis: Double(words[$0 + 1]) ?? 0) }
+        let ids = stride(from: 0, to: words.count - 1, by: 2).map { words[$0] }
         var reaped: [Reaped] = []
         for start in stride(from: 0, to: ids.count, by: 1000) {
             let page = ids[start..<min(start + 1000, ids.count)]
             let fields = try await records.send(page.map { ["HMGET", records.keys.attempt($0), "err", "nod"] })
-            for (id, fields) in zip(page, fields.map(\.texts)) where fields[0] == "Worker Timeout" {
-                reaped.append(Reaped(attempt: id, pid: Self.process(ofNode: fields[1])))
+            for (index, fields) in zip(page.indices, fields.map(\.texts)) where fields[0] == "Worker Timeout" {
+                let pid = Self.process(ofNode: fields[1])
+                reaped.append(Reaped(attempt: ids[index], pid: pid, time: times[index]))
             }
         }
         return reaped
