@@ -14,7 +14,8 @@ struct Mutate: AsyncParsableCommand {
         discussion: """
             Each line is left out once, and altered once: a condition turned round, another operator, constant, command or \
             name. What does not compile is counted as invalid, and another alteration is tried. Tests/Mutation/equivalent.txt \
-            names mutants that behave as the scripts do. Exit status 1 if less than 95 % of the others are noticed.
+            names mutants that behave as the scripts do. Exit status 1 if less than 95 % of the others are noticed; those with \
+            which the tests came to no end, twice, are told, and count for neither.
             """
     )
 
@@ -33,7 +34,7 @@ struct Mutate: AsyncParsableCommand {
     @Option(help: "How many are tried at the same time.")
     var jobs = 2
 
-    @Option(help: "Seconds that the tests may take; what takes longer is noticed.")
+    @Option(help: "Seconds that a few suites of the tests may take; after that they are tried once more.")
     var limit = 180
 
     @Option(help: "After so many minutes no more are begun.")
@@ -123,6 +124,7 @@ struct Mutate: AsyncParsableCommand {
                 switch outcome {
                 case .noticed(let test): print("noticed   \(mutant.description)  by \(test)")
                 case .survived: print("SURVIVED  \(mutant.description)")
+                case .broken(let reason): print("broken    \(mutant.description)  as \(reason)")
                 }
                 begin()
             }
