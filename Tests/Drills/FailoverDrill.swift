@@ -19,17 +19,20 @@ extension Drill {
         let watcher = try await stage.watcher("--grace", "3", "--keep-completed", "all")
         let crew = try await Crew(stage, 3, "--fibers", "5")
         let feed = Feed(stage, backlog: .max, pause: .milliseconds(5)) { .sleeping(run.random(in: 0...300)) }
-        let end = ContinuousClock.now + run.time(40)
+        let finish = ContinuousClock.now + run.time(40)
         var gaps: [ClosedRange<Int64>] = []
+        var forgotten = 0
         repeat {
             try await replica.follow(master)
             try await Task.sleep(for: .milliseconds(run.random(in: 500...1500)))
             let begin = try await replica.inStep(with: master)
+            let end: Int64
             if gaps.count.isMultiple(of: 2) {
                 // It dies, and the replica lacks what came last.
                 replica.pause()
                 try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
                 master.kill()
+                end = Ledger.now
                 replica.resume()
                 _ = try await replica.command("REPLICAOF", "NO", "ONE")
                 try address.lead(to: replica)
@@ -40,10 +43,13 @@ extension Drill {
                 try address.lead(to: replica)
                 try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
                 _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
+                end = Ledger.now
             }
-            gaps.append(begin...Ledger.now)
+            gaps.append(begin...end)
             (master, replica) = (replica, master)
-        } while ContinuousClock.now < end
+            let now = try Stage(on: master, ledger: stage.ledger)
+            forgotten += try await now.unknown(feed.enqueued.filter { $0.value.overlaps(begin...end) }.map(\.key))
+        } while ContinuousClock.now < finish || forgotten == 0 || gaps.count < run.count(6)
         let jobs = try await feed.stop()
         let last = try Stage(on: master, ledger: stage.ledger)
         try await last.drained()
@@ -71,6 +77,15 @@ private final class Address: Sendable {
         guard symlink(server.socketPath, next) == 0, rename(next, path) == 0 else {
             throw TookTooLong(description: "\(path) can't be made to lead to \(server.socketPath): errno \(errno)")
         }
+    }
+}
+
+extension Stage {
+    /// How many of these jobs it does not know, and no worker has begun.
+    fileprivate func unknown(_ jobs: [String]) async throws -> Int {
+        let known = Set(try await known(jobs))
+        let begun = Set(ledger.entries.map(\.job))
+        return jobs.count { !known.contains($0) && !begun.contains($0) }
     }
 }
 

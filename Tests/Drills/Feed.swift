@@ -53,6 +53,9 @@ final class Feed: Sendable {
     /// From when to when each job was being enqueued: in the end, it was acknowledged.
     var enqueued: [String: ClosedRange<Int64>] { calls.all.withLock { $0 } }
 
+    /// How many were acknowledged so far.
+    var count: Int { calls.all.withLock { $0.count } }
+
     private final class Calls: Sendable {
         let all = Mutex<[String: ClosedRange<Int64>]>([:])
     }
