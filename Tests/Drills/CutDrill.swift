@@ -11,7 +11,10 @@ extension Drill {
         // Each on a Redis of its own; they wait more than they work, so they go on side by side.
         try await withThrowingTaskGroup(of: Void.self) { group in
             for fault in Disturbance.all { group.addTask { try await fault.happen(run) } }
-            group.addTask { try await HalfOpen().happen(run) }
+            group.addTask {
+                var halfOpen = try await HalfOpen(run)
+                try await halfOpen.happen(run)
+            }
             try await group.waitForAll()
         }
     }
@@ -149,37 +152,28 @@ private struct Disturbance: Sendable {
 /// Rows N2, N3: a worker is cut off from all for longer than `--dead-after`, and nobody is told. Its jobs run elsewhere, and
 /// what it has made of them itself is refused.
 private struct HalfOpen {
-    func happen(_ run: DrillRun) async throws {
-        let stage = try await Stage()
-        let proxy = try await FaultProxy.start(before: stage.server.port)
-        let watcher = try await stage.watcher()
-        let lonely = try await stage.worker("--connect-timeout", "0.5", url: proxy.url)
-        var (jobs, taken) = ([String](), [String]())
-        var recoveries: [Double] = []
-        var excuses = Excuses()
-        for _ in 0..<run.count(8) {
-            // Some end while it is alone, some after.
-            let new =
-                try await stage.enqueue("Sleeping", #"{"ms":1500}"#, count: 5)
-                + stage.enqueue("Sleeping", #"{"ms":6000}"#, count: 5)
-            jobs += new
-            try await eventually("they run") { stage.ledger.started(of: new).count == 10 }
-            let cut = Ledger.now
-            proxy.isolate()
-            let ended = Set(stage.ledger.entries.filter { $0.event == .end }.map(\.job))
-            let left = new.filter { !ended.contains($0) }
-            taken += left
-            let other = try await stage.worker()
-            try await eventually("they run elsewhere") {
-                stage.ledger.started(of: left, by: other.pid).count == left.count
-            }
-            recoveries += stage.ledger.started(of: left, by: other.pid).map { Double($0 - cut) / 1e9 }
-            proxy.restore()
-            excuses.add(zombie: lonely.pid, since: cut)
-            try await stage.drained()
-            other.signal(15)
-            _ = try await other.exit()
-        }
+    private let deadAfter: Int
+    private let stage: Stage
+    private let proxy: FaultProxy
+    private let watcher: Program
+    private let lonely: Program
+    private var jobs: [String] = []
+    /// Those that it ran when it was cut off, and after how long the others began them.
+    private var taken: [String] = []
+    private var recoveries: [Double] = []
+    private var excuses = Excuses()
+
+    init(_ run: DrillRun) async throws {
+        // So that a short run cuts off none of the others.
+        let deadAfter = run.isFull ? 2 : 4
+        (self.deadAfter, stage) = (deadAfter, try await Stage(deadAfter: deadAfter))
+        proxy = try await FaultProxy.start(before: stage.server.port)
+        watcher = try await stage.watcher()
+        lonely = try await stage.worker("--connect-timeout", "0.5", url: proxy.url)
+    }
+
+    mutating func happen(_ run: DrillRun) async throws {
+        for _ in 0..<run.count(8) { try await once() }
         // It goes on by itself.
         let last = try await stage.enqueue("Instant")
         try await stage.ended(last)
@@ -192,12 +186,36 @@ private struct HalfOpen {
         let part = "half open"
         run.figure("jobs run elsewhere", recoveries.count, atLeast: 5, part: part)
         // The other one begins to work, and silence is counted in whole seconds.
-        let bound = run.isFull ? 2 + 0.1 + 2 : nil
+        let bound = run.isFull ? Double(deadAfter) + 0.1 + 2 : nil
         run.figure("the last one after", recoveries.max() ?? 0, "s", atMost: bound, part: part)
         run.figure("stale results accepted", stale, atMost: 0, part: part)
         run.figure("cut off", watcher.count(of: "Cut off a worker"), atLeast: 1, part: part)
         try await run.witness(stage, acknowledged: jobs + last, part: part, excuses: excuses)
         run.figure("processes alive", [watcher, lonely].count { $0.isRunning }, atLeast: 2, part: part)
+    }
+
+    private mutating func once() async throws {
+        // Some end while it is alone, some after.
+        let new =
+            try await stage.enqueue("Sleeping", #"{"ms":1500}"#, count: 5)
+            + stage.enqueue("Sleeping", #"{"ms":6000}"#, count: 5)
+        jobs += new
+        try await eventually("they run") { stage.ledger.started(of: new).count == 10 }
+        let cut = Ledger.now
+        proxy.isolate()
+        let ended = Set(stage.ledger.entries.filter { $0.event == .end }.map(\.job))
+        let left = new.filter { !ended.contains($0) }
+        taken += left
+        let other = try await stage.worker()
+        try await eventually("they run elsewhere") {
+            stage.ledger.started(of: left, by: other.pid).count == left.count
+        }
+        recoveries += stage.ledger.started(of: left, by: other.pid).map { Double($0 - cut) / 1e9 }
+        proxy.restore()
+        excuses.add(zombie: lonely.pid, since: cut)
+        try await stage.drained()
+        other.signal(15)
+        _ = try await other.exit()
     }
 }
 

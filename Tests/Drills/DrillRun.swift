@@ -27,7 +27,7 @@ final class DrillRun: Sendable {
     /// Of the drill's full length.
     let share: Double
     let seed: UInt64
-    private let chance: Mutex<SplitMix64>
+    private let chances = Mutex<[String: SplitMix64]>([:])
     private let measured = Mutex<[Figure]>([])
     private let omitted = Mutex<[String]>([])
     /// How long the machine stood still meanwhile.
@@ -36,7 +36,6 @@ final class DrillRun: Sendable {
     init(share: Double, seed: UInt64) {
         self.share = share
         self.seed = seed
-        chance = Mutex(SplitMix64(seed: seed))
     }
 
     /// Whether it goes on for as long as it is meant to.
@@ -58,7 +57,22 @@ final class DrillRun: Sendable {
     func time(_ seconds: Double, atLeast: Double = 0) -> Duration { .seconds(max(seconds * share, atLeast)) }
 
     /// A number that the seed decides.
-    func random(in range: ClosedRange<Int>) -> Int { chance.withLock { Int.random(in: range, using: &$0) } }
+    func random(in range: ClosedRange<Int>) -> Int {
+        let lane = Self.lane
+        return chances.withLock { chances in
+            let seed = lane.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+            return Int.random(in: range, using: &chances[lane, default: SplitMix64(seed: seed)])
+        }
+    }
+
+    /// Which of a drill's tasks it is.
+    @TaskLocal private static var lane = ""
+
+    /// Does something beside other things. It has chances of its own, so that what it gets does not depend on when the others
+    /// ask for theirs.
+    static func beside<Value>(_ name: String, _ body: () async throws -> Value) async rethrows -> Value {
+        try await $lane.withValue("\(lane)/\(name)", operation: body)
+    }
 
     /// One of several, which the seed decides.
     func random<Element>(of elements: [Element]) -> Element { elements[random(in: 0...(elements.count - 1))] }

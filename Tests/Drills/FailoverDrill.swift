@@ -26,25 +26,9 @@ extension Drill {
             try await replica.follow(master)
             try await Task.sleep(for: .milliseconds(run.random(in: 500...1500)))
             let begin = try await replica.inStep(with: master)
-            let end: Int64
-            if gaps.count.isMultiple(of: 2) {
-                // It dies, and the replica lacks what came last.
-                replica.pause()
-                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
-                master.kill()
-                end = Ledger.now
-                replica.resume()
-                _ = try await replica.command("REPLICAOF", "NO", "ONE")
-                try address.lead(to: replica)
-                try await master.restart()
-            } else {
-                // Two masters, until the old one hears that it is none: all are still connected to it.
-                _ = try await replica.command("REPLICAOF", "NO", "ONE")
-                try address.lead(to: replica)
-                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
-                _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
-                end = Ledger.now
-            }
+            let time = Duration.milliseconds(run.random(in: 300...800))
+            let dies = gaps.count.isMultiple(of: 2)
+            let end = try await (dies ? die : linger)(master, replica, address, time)
             gaps.append(begin...end)
             (master, replica) = (replica, master)
             let now = try Stage(on: master, ledger: stage.ledger)
@@ -63,6 +47,42 @@ extension Drill {
         try await run.witness(last, acknowledged: jobs, forgets: true)
         run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 4)
     }
+}
+
+/// The master dies, and the replica lacks what came last.
+///
+/// - Returns: when the last job was acknowledged that the new master does not know.
+private func die(
+    _ master: RedisServer,
+    _ replica: RedisServer,
+    _ address: Address,
+    _ time: Duration
+) async throws -> Int64 {
+    replica.pause()
+    try await Task.sleep(for: time)
+    master.kill()
+    let end = Ledger.now
+    replica.resume()
+    _ = try await replica.command("REPLICAOF", "NO", "ONE")
+    try address.lead(to: replica)
+    try await master.restart()
+    return end
+}
+
+/// Two masters, until the old one hears that it is none: all are still connected to it.
+///
+/// - Returns: when the last job was acknowledged that the new master does not know.
+private func linger(
+    _ master: RedisServer,
+    _ replica: RedisServer,
+    _ address: Address,
+    _ time: Duration
+) async throws -> Int64 {
+    _ = try await replica.command("REPLICAOF", "NO", "ONE")
+    try address.lead(to: replica)
+    try await Task.sleep(for: time)
+    _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
+    return Ledger.now
 }
 
 /// A path that leads to the socket of one Redis or another, as a host name or a floating address does.

@@ -9,8 +9,8 @@ extension Drill {
         rows: "W5, W6, W22",
         minutes: 1.5
     ) { run in
-        async let below: Void = freezeBelow(run)
-        async let beyond: Void = freezeBeyond(run)
+        async let below: Void = DrillRun.beside("below") { try await freezeBelow(run) }
+        async let beyond: Void = DrillRun.beside("beyond") { try await freezeBeyond(run) }
         _ = try await (below, beyond)
     }
 

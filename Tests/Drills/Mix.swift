@@ -22,7 +22,10 @@ final class Mix: Sendable {
                 // Who does not know the ID can't ask what became of it, so only what was acknowledged counts.
                 jobs += made.count(try? await Self.chain(stage), as: "chains")
                 jobs += made.count(try? await Self.batch(stage), as: "batches")
-                jobs += made.count(try? await Self.unique(stage, run), as: "unique jobs")
+                jobs += made.count(
+                    try? await DrillRun.beside("unique jobs") { try await Self.unique(stage, run) },
+                    as: "unique jobs"
+                )
                 try await Task.sleep(for: .milliseconds(100))
             }
             for number in 0..<5 { try await inspector.removePeriodic("p\(number)") }

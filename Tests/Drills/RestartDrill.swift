@@ -8,8 +8,8 @@ extension Drill {
         rows: "S1, S2, S5, R6, R7",
         minutes: 1.5
     ) { run in
-        async let always: Void = restarts(run, "always")
-        async let everysec: Void = restarts(run, "everysec")
+        async let always: Void = DrillRun.beside("always") { try await restarts(run, "always") }
+        async let everysec: Void = DrillRun.beside("everysec") { try await restarts(run, "everysec") }
         _ = try await (always, everysec)
     }
 

@@ -8,7 +8,9 @@ extension Drill {
         minutes: 1.75
     ) { run in
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for kind in Stall.allCases { group.addTask { try await stall(run, kind) } }
+            for kind in Stall.allCases {
+                group.addTask { try await DrillRun.beside(kind.rawValue) { try await stall(run, kind) } }
+            }
             try await group.waitForAll()
         }
     }

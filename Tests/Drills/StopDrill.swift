@@ -16,10 +16,10 @@ extension Drill {
         let end = ContinuousClock.now + run.time(75)
         let (clean, killed) = (run.count(100), run.count(60))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<4 {
+            for lane in 0..<4 {
                 group.addTask {
                     while ContinuousClock.now < end || stops.clean < clean || stops.deaths.count < killed {
-                        try await stops.one(stage, run)
+                        try await DrillRun.beside("lane \(lane)") { try await stops.one(stage, run) }
                     }
                 }
             }
