@@ -30,15 +30,13 @@ extension Drill {
                 let watching = watchers.indices.filter { watchers[$0].count(of: "Watching") > 0 }
                 guard let victim = run.random(ofSome: watching) else { continue }
                 if run.random(in: 0...3) == 0 {
-                    watchers[victim].signal(SIGSTOP)
-                    try await Task.sleep(for: .milliseconds(500))
-                    watchers[victim].signal(SIGCONT)
+                    try await pause(watchers[victim])
                     pauses += 1
-                    continue
+                } else {
+                    watchers.remove(at: victim).kill()
+                    watchers.append(try await watcher())
+                    kills += 1
                 }
-                watchers.remove(at: victim).kill()
-                watchers.append(try await watcher())
-                kills += 1
             }
             round += 1
         }
@@ -46,11 +44,24 @@ extension Drill {
         for watcher in watchers { try await watcher.logged("Watching") }
         try await Task.sleep(for: .seconds(2))
 
+        run.figure("watchers killed", kills, atLeast: run.count(30))
+        run.figure("watchers stopped for half a second", pauses)
+        try await tell(run, stage, due, dead)
+        run.figure("watchers alive", watchers.count(where: \.isRunning), atLeast: 8)
+    }
+
+    /// What it has seen is old when it goes on.
+    private static func pause(_ watcher: Program) async throws {
+        watcher.signal(SIGSTOP)
+        try await Task.sleep(for: .milliseconds(500))
+        watcher.signal(SIGCONT)
+    }
+
+    private static func tell(_ run: DrillRun, _ stage: Stage, _ due: [String], _ dead: [String]) async throws {
+        let (records, keys) = (stage.records, stage.records.keys)
         let ready = try await records("LRANGE", keys.ready("default"), "0", "-1").texts
         let failed = try await records.failed()
         let crashes = try await records.send(dead.map { ["HGET", keys.job($0), "crs"] })
-        run.figure("watchers killed", kills, atLeast: run.count(30))
-        run.figure("watchers stopped for half a second", pauses)
         run.figure("due jobs", due.count)
         run.figure("dead attempts", dead.count)
         run.none("not moved", Set(due + dead).subtracting(ready))
@@ -63,7 +74,6 @@ extension Drill {
             atMost: 0
         )
         run.none("not as it must be", try await invariantViolations(stage.server))
-        run.figure("watchers alive", watchers.count(where: \.isRunning), atLeast: 8)
     }
 
     /// Jobs that are due within a second: the former half at the same moment.
