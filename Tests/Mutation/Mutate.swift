@@ -105,8 +105,9 @@ struct Mutate: AsyncParsableCommand {
     private func run(_ open: [Mutant], _ files: [String: LuaFile], _ record: inout Record) async throws {
         let tests = StoreTests(limit: .seconds(limit))
         if record.lines.isEmpty, let file = files.values.first {
-            guard try await tests.run(file, nil) == .survived else {
-                throw StoreTests.Failure(description: "The tests fail without a mutant.")
+            let outcome = try await tests.run(file, nil)
+            guard outcome == .survived else {
+                throw StoreTests.Failure(description: "The tests do not pass without a mutant: \(outcome)")
             }
         }
         let end = minutes.map { ContinuousClock.now + .seconds($0 * 60) }
