@@ -183,8 +183,8 @@ private actor Crew {
                 return gone.count
             }
             let victim = workers.remove(at: Int.random(in: workers.indices))
-            victim.kill()
             deaths[victim.pid] = Ledger.now
+            victim.kill()
             gone.append(victim)
             workers.append(try await Self.hire(stage))
         }

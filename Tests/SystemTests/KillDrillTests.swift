@@ -20,8 +20,8 @@ extension SystemTests.Crashes {
             }
             let index = Int.random(in: workers.indices)
             let victim = workers.remove(at: index)
-            victim.kill()
             deaths[victim.pid] = Ledger.now
+            victim.kill()
             workers.append(try await stage.worker("--fibers", "5", "--log-level", "info"))
         }
         try await stage.drained(within: .seconds(300))
