@@ -62,7 +62,8 @@ extension Drill {
         var workers: [Program] = []
         for _ in 0..<4 { workers.append(try await stage.worker(options(silence))) }
         // One in eight ignores that it is cancelled, and so may end a second time.
-        let feed = Feed(stage, backlog: 40) {
+        // What the frozen one ran finds room elsewhere at once.
+        let feed = Feed(stage, backlog: 30) {
             var order = Feed.Order.sleeping(run.random(in: 0...3000))
             if run.random(in: 0...7) == 0 { order.className = "Blocking" }
             return order

@@ -15,12 +15,14 @@ extension Drill {
 
     /// How long nobody is judged: longer than what a worker may pause between two tries to connect.
     private static let grace = 6
+    /// What --dead-after is: those who bear names like those of the dead say nothing, and are to be there when these are judged.
+    private static let silence = 15
 
     private static func restarts(_ run: DrillRun, _ fsync: String) async throws {
         // It loads slowly, so that the others meet it at that.
         let stage = try await Stage(
             ["--appendonly yes", "--appendfsync \(fsync)", "--key-load-delay 5"],
-            deadAfter: run.deadAfter
+            deadAfter: silence
         )
         let watcher = try await stage.watcher("--grace", "\(grace)")
         var crew = try await Crew(stage, 4, "--fibers", "5")
