@@ -63,7 +63,7 @@ private final class Stops: Sendable {
                 return
             }
         }
-        let exit = try await worker.exit(within: .seconds(30))
+        let exit = try await worker.exit()
         let left = try await stage.processing().count { $0 == worker.pid }
         state.withLock {
             $0.clean += 1

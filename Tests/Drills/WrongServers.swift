@@ -64,7 +64,7 @@ extension Drill {
                 if !isLate { wrong.append("\(name): \(error)") }
             }
             program.signal(SIGTERM)
-            let exit = try await program.exit(within: .seconds(30))
+            let exit = try await program.exit()
             guard case .status = exit else {
                 wrong.append("\(name): \(exit), \(program.log.suffix(200))")
                 continue
