@@ -47,11 +47,6 @@ package struct LedgerChecker: Sendable {
         return report
     }
 
-    /// How often a job's worker died while it ran.
-    package func crashes(of job: String) -> Int {
-        spans(of: entries.filter { $0.job == job }).count { $0.died }
-    }
-
     /// The jobs that ended twice, in attempts that nobody had taken from their workers. (An end whose attempt was taken had not
     /// been reported, and the job had to run again.)
     ///

@@ -1,17 +1,16 @@
 import BackgroundJobs
-import TestSupport
 
 extension Stage {
     /// An attempt that a watcher has ended because nobody answered for it, and the process that ran it.
-    struct Reaped: Sendable {
-        let attempt: String
-        let pid: Int32
+    package struct Reaped: Sendable {
+        package let attempt: String
+        package let pid: Int32
         /// When, by the monotonic clock.
-        let time: Int64
+        package let time: Int64
     }
 
     /// All of them that are on record.
-    func reaped(queue: String = "default") async throws -> [Reaped] {
+    package func reaped(queue: String = "default") async throws -> [Reaped] {
         let words = try await records("ZRANGE", records.keys.failed(queue), "0", "-1", "WITHSCORES").texts
         let times = stride(from: 0, to: words.count - 1, by: 2).map { Ledger.time(ofRedis: Double(words[$0 + 1]) ?? 0) }
         let ids = stride(from: 0, to: words.count - 1, by: 2).map { words[$0] }
@@ -28,13 +27,13 @@ extension Stage {
     }
 
     /// Those of these jobs that Redis has.
-    func known(_ jobs: [String]) async throws -> [String] {
+    package func known(_ jobs: [String]) async throws -> [String] {
         let replies = try await records.send(jobs.map { ["EXISTS", records.keys.job($0)] })
         return zip(jobs, replies).filter { $0.1.int == 1 }.map(\.0)
     }
 
     /// The process IDs of those whose attempts are in processing.
-    func processing(queue: String = "default") async throws -> [Int32] {
+    package func processing(queue: String = "default") async throws -> [Int32] {
         let ids = try await records.processing(queue)
         guard !ids.isEmpty else { return [] }
         let nodes = try await records.send(ids.map { ["HGET", records.keys.attempt($0), "nod"] })
