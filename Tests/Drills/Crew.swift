@@ -7,7 +7,7 @@ struct Crew {
     private let arguments: [String]
     private let limits: [String]
     private(set) var workers: [Program] = []
-    /// When each that was killed was seen to be gone, and when each that died of what it ran was last seen alive.
+    /// When each was killed, and when each that died of what it ran was last seen alive.
     private(set) var deaths: [Int32: Int64] = [:]
     private var lastSeen: [Int32: Int64] = [:]
 
@@ -29,8 +29,8 @@ struct Crew {
     /// Kills a worker, and starts another in its place.
     mutating func kill(_ index: Int) async throws {
         let victim = workers.remove(at: index)
-        victim.kill()
         deaths[victim.pid] = Ledger.now
+        victim.kill()
         try await hire()
     }
 

@@ -4,14 +4,17 @@ import TestSupport
 extension Drill {
     static let cut = Drill(
         "cut",
-        "connections reset every second; half open; replies lost; commands held back over a reconnect; 200 ms latency",
+        "connections reset every second; half open; replies lost or late; commands held back over a reconnect; 200 ms latency",
         rows: "N1 N2 N3 N4 N5 N13 W15 W16 W17 W20 W21 E2 C1 C4",
         minutes: 1.5
     ) { run in
         // Each on a Redis of its own; they wait more than they work, so they go on side by side.
         try await withThrowingTaskGroup(of: Void.self) { group in
             for fault in Disturbance.all { group.addTask { try await fault.happen(run) } }
-            group.addTask { try await HalfOpen().happen(run) }
+            group.addTask {
+                var halfOpen = try await HalfOpen(run)
+                try await halfOpen.happen(run)
+            }
             try await group.waitForAll()
         }
     }
@@ -23,14 +26,16 @@ private struct Disturbance: Sendable {
     let name: String
     /// How long a job takes.
     let milliseconds: Int
-    /// How many replies are lost at least.
-    var leastLosses: Int?
+    /// What shows that it has happened, and how often at least.
+    var hits: (name: String, least: Int, count: @Sendable (FaultProxy, _ worker: Program) -> Int)?
+    /// Of the worker.
+    var options: [String] = []
     /// What is set up before, and who enqueues the jobs.
     var prepare: @Sendable (Stage, FaultProxy, DrillRun) async throws -> Manager = { stage, _, _ in stage.manager }
     /// One time of it.
     let disturb: @Sendable (FaultProxy) async throws -> Void
 
-    static let all = [resets, lostReplies, heldCommands, slowness, pauses]
+    static let all = [resets, lostReplies, lateReplies, heldCommands, slowness, pauses]
 
     /// Rows N1, N13.
     private static let resets = Disturbance(name: "resets", milliseconds: 3000) { proxy in
@@ -39,10 +44,11 @@ private struct Disturbance: Sendable {
     }
 
     /// Rows W15, W16, W20, N4, E2, C1: each fifth reply to a claim or a finish, and to an enqueue, with its connection.
-    private static let lostReplies = Disturbance(name: "replies lost", milliseconds: 20, leastLosses: 10) {
-        stage,
-        proxy,
-        run in
+    private static let lostReplies = Disturbance(
+        name: "replies lost",
+        milliseconds: 20,
+        hits: ("replies", 10, { proxy, _ in proxy.losses })
+    ) { stage, proxy, _ in
         let exchange = try await stage.records("SCRIPT", "LOAD", Scripts().exchange.source).text ?? ""
         let (exchanges, enqueues) = (Counter(), Counter())
         proxy.rule { passing in
@@ -56,6 +62,24 @@ private struct Disturbance: Sendable {
             redis: RedisOptions(url: proxy.url, connectTimeout: .seconds(10)),
             logger: LocalSystem.quiet
         )
+    } disturb: { _ in
+        try await Task.sleep(for: .milliseconds(50))
+    }
+
+    /// Row C4: each twentieth reply to a claim or a finish comes when the worker has given up waiting for it.
+    private static let lateReplies = Disturbance(
+        name: "replies late",
+        milliseconds: 20,
+        hits: ("connections given up", 2, { $1.count(of: "left a command unanswered") }),
+        options: ["--dead-after", "2"]
+    ) { stage, proxy, _ in
+        let exchange = try await stage.records("SCRIPT", "LOAD", Scripts().exchange.source).text ?? ""
+        let exchanges = Counter()
+        proxy.rule { passing in
+            guard passing.command.first == "EVALSHA", passing.command[1] == exchange else { return .pass }
+            return exchanges.next().isMultiple(of: 20) ? .delay(.seconds(3)) : .pass
+        }
+        return stage.manager
     } disturb: { _ in
         try await Task.sleep(for: .milliseconds(50))
     }
@@ -94,16 +118,17 @@ private struct Disturbance: Sendable {
     }
 
     func happen(_ run: DrillRun) async throws {
-        let stage = try await Stage()
+        let stage = try await Stage(deadAfter: run.deadAfter)
         let proxy = try await FaultProxy.start(before: stage.server.port)
         let manager = try await prepare(stage, proxy, run)
-        let watcher = try await stage.watcher()
-        let worker = try await stage.worker("--connect-timeout", "10", url: proxy.url)
+        let watcher = try await stage.watcher(run.patience)
+        let worker = try await stage.worker(["--connect-timeout", "10"] + options, url: proxy.url)
+        func hit() -> Int { hits?.count(proxy, worker) ?? 0 }
         let end = ContinuousClock.now + run.time(60, atLeast: 5)
         var jobs: [String] = []
         var times = 0
         let arguments = #"{"ms":\#(milliseconds)}"#
-        while ContinuousClock.now < end {
+        while ContinuousClock.now < end || times < 2 || hit() < hits?.least ?? 0 {
             // More than there are fibers: some are claimed while it goes on.
             for _ in 0..<10 where jobs.count - stage.ledger.ended < 20 {
                 jobs.append(try await manager.enqueue("Sleeping", arguments: arguments).id)
@@ -114,69 +139,83 @@ private struct Disturbance: Sendable {
         try await stage.ended(jobs)
         try await stage.drained()
         await manager.close()
-        run.figure("\(name): jobs", jobs.count, atLeast: 10)
-        run.figure("\(name): times", times, atLeast: 2)
-        if let leastLosses { run.figure("\(name): replies", proxy.losses, atLeast: leastLosses) }
-        try await run.settled(stage, jobs, name)
-        run.figure("\(name): begun twice", stage.ledger.started - jobs.count, atMost: 0)
-        run.figure("\(name): reaped", watcher.count(of: "Ended an attempt"), atMost: 0)
-        run.figure("\(name): results refused", worker.count(of: "refused"), atMost: 0)
-        run.figure("\(name): processes alive", [watcher, worker].count { $0.isRunning }, atLeast: 2)
-    }
-}
-
-extension DrillRun {
-    fileprivate func settled(_ stage: Stage, _ jobs: [String], _ name: String) async throws {
-        let report = LedgerChecker(stage.ledger).report(acknowledged: jobs)
-        none("\(name): lost", report.lost)
-        none("\(name): unexpected", report.unexpected)
-        none("\(name): stuck, or not as it must be", try await stage.unsettled(jobs))
+        run.figure("times", times, atLeast: 2, part: name)
+        if let hits { run.figure(hits.name, hit(), atLeast: hits.least, part: name) }
+        try await run.witness(stage, acknowledged: jobs, part: name)
+        run.noneUnlessStalled("begun twice", stage.ledger.started - jobs.count, part: name)
+        run.noneUnlessStalled("reaped", watcher.count(of: "Ended an attempt"), part: name)
+        run.noneUnlessStalled("results refused", worker.count(of: "refused"), part: name)
+        run.figure("processes alive", [watcher, worker].count { $0.isRunning }, atLeast: 2, part: name)
     }
 }
 
 /// Rows N2, N3: a worker is cut off from all for longer than `--dead-after`, and nobody is told. Its jobs run elsewhere, and
 /// what it has made of them itself is refused.
 private struct HalfOpen {
-    func happen(_ run: DrillRun) async throws {
-        let stage = try await Stage()
-        let proxy = try await FaultProxy.start(before: stage.server.port)
-        let watcher = try await stage.watcher()
-        let lonely = try await stage.worker("--connect-timeout", "0.5", url: proxy.url)
-        var jobs: [String] = []
-        var recoveries: [Double] = []
-        for _ in 0..<max(1, run.count(8)) {
-            // Some end while it is alone, some after.
-            let new =
-                try await stage.enqueue("Sleeping", #"{"ms":1000}"#, count: 5)
-                + stage.enqueue("Sleeping", #"{"ms":6000}"#, count: 5)
-            jobs += new
-            try await eventually("they run") { stage.ledger.started(of: new).count == 10 }
-            let other = try await stage.worker()
-            proxy.isolate()
-            let cut = Ledger.now
-            try await eventually("they run elsewhere") { stage.ledger.started(of: new, by: other.pid).count == 10 }
-            recoveries += stage.ledger.started(of: new, by: other.pid).map { Double($0 - cut) / 1e9 }
-            proxy.restore()
-            try await stage.drained()
-            other.signal(15)
-            _ = try await other.exit()
-        }
+    private let deadAfter: Int
+    private let stage: Stage
+    private let proxy: FaultProxy
+    private let watcher: Program
+    private let lonely: Program
+    private var jobs: [String] = []
+    /// Those that it ran when it was cut off, and after how long the others began them.
+    private var taken: [String] = []
+    private var recoveries: [Double] = []
+    private var excuses = Excuses()
+
+    init(_ run: DrillRun) async throws {
+        // So that a short run cuts off none of the others.
+        let deadAfter = run.isFull ? 2 : 4
+        (self.deadAfter, stage) = (deadAfter, try await Stage(deadAfter: deadAfter))
+        proxy = try await FaultProxy.start(before: stage.server.port)
+        watcher = try await stage.watcher()
+        lonely = try await stage.worker("--connect-timeout", "0.5", url: proxy.url)
+    }
+
+    mutating func happen(_ run: DrillRun) async throws {
+        for _ in 0..<run.count(8) { try await once() }
         // It goes on by itself.
         let last = try await stage.enqueue("Instant")
         try await stage.ended(last)
         try await stage.drained()
         var stale = 0
-        for job in jobs {
+        for job in taken {
             let attempts = try await stage.records.attempts(of: job)
             stale += attempts.count { $0["err"] == nil && ($0["nod"] ?? "").contains("-\(lonely.pid)-") }
         }
-        run.figure("half open: jobs run elsewhere", recoveries.count, atLeast: 10)
-        // Silence is counted in whole seconds.
-        run.figure("half open: the last one after", recoveries.max() ?? 0, "s", atMost: 2 + 0.1 + 2)
-        run.figure("half open: stale results accepted", stale, atMost: 0)
-        run.figure("half open: cut off", watcher.count(of: "Cut off a worker"), atLeast: 1)
-        try await run.settled(stage, jobs + last, "half open")
-        run.figure("half open: processes alive", [watcher, lonely].count { $0.isRunning }, atLeast: 2)
+        let part = "half open"
+        run.figure("jobs run elsewhere", recoveries.count, atLeast: 5, part: part)
+        // The other one begins to work, and silence is counted in whole seconds.
+        let bound = run.isFull ? Double(deadAfter) + 0.1 + 2 : nil
+        run.figure("the last one after", recoveries.max() ?? 0, "s", atMost: bound, part: part)
+        run.figure("stale results accepted", stale, atMost: 0, part: part)
+        run.figure("cut off", watcher.count(of: "Cut off a worker"), atLeast: 1, part: part)
+        try await run.witness(stage, acknowledged: jobs + last, part: part, excuses: excuses)
+        run.figure("processes alive", [watcher, lonely].count { $0.isRunning }, atLeast: 2, part: part)
+    }
+
+    private mutating func once() async throws {
+        // Some end while it is alone, some after.
+        let new =
+            try await stage.enqueue("Sleeping", #"{"ms":1500}"#, count: 5)
+            + stage.enqueue("Sleeping", #"{"ms":6000}"#, count: 5)
+        jobs += new
+        try await eventually("they run") { stage.ledger.started(of: new).count == 10 }
+        let cut = Ledger.now
+        proxy.isolate()
+        let ended = Set(stage.ledger.entries.filter { $0.event == .end }.map(\.job))
+        let left = new.filter { !ended.contains($0) }
+        taken += left
+        let other = try await stage.worker()
+        try await eventually("they run elsewhere") {
+            stage.ledger.started(of: left, by: other.pid).count == left.count
+        }
+        recoveries += stage.ledger.started(of: left, by: other.pid).map { Double($0 - cut) / 1e9 }
+        proxy.restore()
+        excuses.add(zombie: lonely.pid, since: cut)
+        try await stage.drained()
+        other.signal(15)
+        _ = try await other.exit()
     }
 }
 

@@ -65,14 +65,18 @@ struct DrillCommand: AsyncParsableCommand {
         let run = DrillRun(share: share, seed: seed)
         let folder = "/tmp/bg-drill-\(drill.name)-\(getpid())"
         let begin = ContinuousClock.now
+        run.standstill.begin()
         var failure: String?
         do {
             try Files.collect(in: folder)
             Files.keep()
-            try await Self.body(of: drill, run, within: .seconds(120 + 240 * drill.minutes * share), folder: folder)
+            let limit = short ? 400 : 120 + 240 * drill.minutes * share
+            try await Self.body(of: drill, run, within: .seconds(limit), folder: folder)
         } catch {
             failure = String(describing: error)
         }
+        run.standstill.end()
+        run.figure("the machine stood still, at most", run.standstill.longest / .seconds(1), "s")
         let result = DrillResult(
             drill,
             run,

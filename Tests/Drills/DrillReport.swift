@@ -51,7 +51,9 @@ struct DrillResult: Sendable, Codable {
             let bounds = [figure.bound.map { "≤ \($0.formatted)" }, figure.floor.map { "≥ \($0.formatted)" }]
             let bound = bounds.compactMap { $0 }.joined(separator: ", ") + (figure.holds ? "" : "   <-- missed")
             lines.append("    \(figure.name.padded(to: 34)) \(value.padded(to: 12)) \(bound)")
-            if !figure.holds { lines += figure.findings.map { "        \($0)" } }
+            let findings = figure.holds ? [] : figure.findings
+            lines += findings.prefix(5).map { "        \($0)" }
+            if findings.count > 5 { lines.append("        and \(findings.count - 5) more") }
         }
         if !none.isEmpty { lines.append("    0, as it must be: \(none.joined(separator: "; "))") }
         return lines

@@ -13,7 +13,7 @@ struct Figure: Sendable, Codable {
     let bound: Double?
     /// At least so much: that the drill did what it is there for.
     let floor: Double?
-    /// What was found, a sentence each, where the bound does not hold: the first few.
+    /// What was found, a sentence each, where the bound does not hold.
     let findings: [String]
 
     var holds: Bool { value <= bound ?? .infinity && value >= floor ?? -.infinity }
@@ -27,18 +27,26 @@ final class DrillRun: Sendable {
     /// Of the drill's full length.
     let share: Double
     let seed: UInt64
-    private let chance: Mutex<SplitMix64>
+    private let chances = Mutex<[String: SplitMix64]>([:])
     private let measured = Mutex<[Figure]>([])
     private let omitted = Mutex<[String]>([])
+    /// How long the machine stood still meanwhile.
+    let standstill = Standstill()
 
     init(share: Double, seed: UInt64) {
         self.share = share
         self.seed = seed
-        chance = Mutex(SplitMix64(seed: seed))
     }
 
     /// Whether it goes on for as long as it is meant to.
     var isFull: Bool { share >= 1 }
+
+    /// What --dead-after is where nobody is silent, in seconds: a short run has to hold on a machine that stands still for some
+    /// of them.
+    var deadAfter: Int { isFull ? 2 : 6 }
+
+    /// Options of a watcher, before which connections break and come back: in a short run, on a machine that may take long.
+    var patience: [String] { isFull ? [] : ["--second-look", "3"] }
 
     // MARK: How much, and by which chance
 
@@ -49,7 +57,22 @@ final class DrillRun: Sendable {
     func time(_ seconds: Double, atLeast: Double = 0) -> Duration { .seconds(max(seconds * share, atLeast)) }
 
     /// A number that the seed decides.
-    func random(in range: ClosedRange<Int>) -> Int { chance.withLock { Int.random(in: range, using: &$0) } }
+    func random(in range: ClosedRange<Int>) -> Int {
+        let lane = Self.lane
+        return chances.withLock { chances in
+            let seed = lane.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+            return Int.random(in: range, using: &chances[lane, default: SplitMix64(seed: seed)])
+        }
+    }
+
+    /// Which of a drill's tasks it is.
+    @TaskLocal private static var lane = ""
+
+    /// Does something beside other things. It has chances of its own, so that what it gets does not depend on when the others
+    /// ask for theirs.
+    static func beside<Value>(_ name: String, _ body: () async throws -> Value) async rethrows -> Value {
+        try await $lane.withValue("\(lane)/\(name)", operation: body)
+    }
 
     /// One of several, which the seed decides.
     func random<Element>(of elements: [Element]) -> Element { elements[random(in: 0...(elements.count - 1))] }
@@ -79,9 +102,21 @@ final class DrillRun: Sendable {
 
     /// How many things were found, of which there is to be none.
     func none(_ name: String, _ findings: some Collection<String>, part: String = "") {
-        let count = Double(findings.count)
-        let first = Array(findings.sorted().prefix(5))
-        add(Figure(part: part, name: name, value: count, unit: "", bound: 0, floor: nil, findings: first))
+        let (count, sorted) = (Double(findings.count), findings.sorted())
+        add(Figure(part: part, name: name, value: count, unit: "", bound: 0, floor: nil, findings: sorted))
+    }
+
+    /// The same for what also comes of a machine that stands still: where it did so in a short run, which is one for every
+    /// build on any machine, it is told, and not judged.
+    func noneUnlessStalled(_ name: String, _ findings: some Collection<String>, part: String = "") {
+        let stall = standstill.longest
+        guard !isFull, stall > .milliseconds(500), !findings.isEmpty else { return none(name, findings, part: part) }
+        let words = ["\(part.isEmpty ? "" : "\(part): ")\(name)", "\(findings.count)", "\(stall)"]
+        notice("judging \(words[0]): there were \(words[1]), and the machine stood still for \(words[2])")
+    }
+
+    func noneUnlessStalled(_ name: String, _ count: Int, part: String = "") {
+        noneUnlessStalled(name, Array(repeating: name, count: max(0, count)), part: part)
     }
 
     private func add(_ figure: Figure) { measured.withLock { $0.append(figure) } }
@@ -90,62 +125,6 @@ final class DrillRun: Sendable {
 
     /// Tells that a part of the drill could not be done here.
     func notice(_ sentence: String) { omitted.withLock { $0.append(sentence) } }
-
-    /// What the ledger and Redis say when all is over.
-    ///
-    /// - Parameters:
-    ///   - part: which one, where a drill has several.
-    ///   - deaths: when each process that was killed was seen to be gone. A job that had ended in one of them, and whose end
-    ///     had not been reported, runs again: at least once is what is promised.
-    ///   - zombies: processes that stood still for so long that others had to take their jobs. The same holds for these.
-    ///   - dead: jobs that may be without an end, since they are dead.
-    ///   - forgets: whether Redis may have lost what it had acknowledged: then lost, doubled and overlapping jobs are told.
-    ///   - recovery: bounds for the median and the 99th percentile of the recovery times, in seconds.
-    func witness(
-        _ stage: Stage,
-        acknowledged jobs: [String],
-        part: String = "",
-        deaths: [Int32: Int64] = [:],
-        zombies: Set<Int32> = [],
-        dead: Set<String> = [],
-        forgets: Bool = false,
-        recovery bounds: (median: Double, most: Double)? = nil
-    ) async throws {
-        let report = LedgerChecker(stage.ledger, deaths: deaths, zombies: zombies).report(acknowledged: jobs)
-        let unreported = Set(
-            stage.ledger.entries.filter { $0.event == .end && (deaths[$0.pid] != nil || zombies.contains($0.pid)) }
-                .map(\.job)
-        )
-        figure("acknowledged", jobs.count, atLeast: 1, part: part)
-        if forgets {
-            figure("lost, as Redis forgot", report.lost.count, part: part)
-            figure("ended twice", report.duplicated.count, part: part)
-            figure("overlapping", report.overlapping.count, part: part)
-        } else {
-            none("lost", report.lost.subtracting(dead), part: part)
-            figure("ended twice, first end unreported", report.duplicated.intersection(unreported).count, part: part)
-            none("duplicated", report.duplicated.subtracting(unreported), part: part)
-            none("overlapping", report.overlapping, part: part)
-        }
-        none("unexpected", report.unexpected, part: part)
-        let known = forgets ? try await stage.known(jobs) : jobs
-        none("stuck, or not as it must be", try await stage.unsettled(known), part: part)
-        let reaped = try await stage.reaped().filter { deaths[$0.pid] == nil && !zombies.contains($0.pid) }
-        if forgets {
-            // Redis had been told of their end.
-            figure("ended as nobody answered for them", reaped.count, part: part)
-        } else {
-            none("falsely reaped", reaped.map(\.attempt), part: part)
-        }
-        if !report.recoveries.isEmpty { recovery(report.recoveries, bounds, part) }
-    }
-
-    private func recovery(_ times: [Int64], _ bounds: (median: Double, most: Double)?, _ part: String) {
-        figure("recoveries", times.count, part: part)
-        figure("recovery p50", times.seconds(at: 0.5), "s", atMost: bounds?.median, part: part)
-        figure("recovery p99", times.seconds(at: 0.99), "s", atMost: bounds?.most, part: part)
-        figure("recovery max", times.seconds(at: 1), "s", part: part)
-    }
 }
 
 extension [Int64] {

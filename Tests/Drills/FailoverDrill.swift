@@ -19,31 +19,21 @@ extension Drill {
         let watcher = try await stage.watcher("--grace", "3", "--keep-completed", "all")
         let crew = try await Crew(stage, 3, "--fibers", "5")
         let feed = Feed(stage, backlog: .max, pause: .milliseconds(5)) { .sleeping(run.random(in: 0...300)) }
-        let end = ContinuousClock.now + run.time(40)
+        let finish = ContinuousClock.now + run.time(40)
         var gaps: [ClosedRange<Int64>] = []
+        var forgotten = 0
         repeat {
             try await replica.follow(master)
             try await Task.sleep(for: .milliseconds(run.random(in: 500...1500)))
             let begin = try await replica.inStep(with: master)
-            if gaps.count.isMultiple(of: 2) {
-                // It dies, and the replica lacks what came last.
-                replica.pause()
-                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
-                master.kill()
-                replica.resume()
-                _ = try await replica.command("REPLICAOF", "NO", "ONE")
-                try address.lead(to: replica)
-                try await master.restart()
-            } else {
-                // Two masters, until the old one hears that it is none: all are still connected to it.
-                _ = try await replica.command("REPLICAOF", "NO", "ONE")
-                try address.lead(to: replica)
-                try await Task.sleep(for: .milliseconds(run.random(in: 300...800)))
-                _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
-            }
-            gaps.append(begin...Ledger.now)
+            let time = Duration.milliseconds(run.random(in: 300...800))
+            let dies = gaps.count.isMultiple(of: 2)
+            let end = try await (dies ? die : linger)(master, replica, address, time)
+            gaps.append(begin...end)
             (master, replica) = (replica, master)
-        } while ContinuousClock.now < end
+            let now = try Stage(on: master, ledger: stage.ledger)
+            forgotten += try await now.unknown(feed.enqueued.filter { $0.value.overlaps(begin...end) }.map(\.key))
+        } while ContinuousClock.now < finish || forgotten == 0 || gaps.count < run.count(6)
         let jobs = try await feed.stop()
         let last = try Stage(on: master, ledger: stage.ledger)
         try await last.drained()
@@ -59,6 +49,42 @@ extension Drill {
     }
 }
 
+/// The master dies, and the replica lacks what came last.
+///
+/// - Returns: when the last job was acknowledged that the new master does not know.
+private func die(
+    _ master: RedisServer,
+    _ replica: RedisServer,
+    _ address: Address,
+    _ time: Duration
+) async throws -> Int64 {
+    replica.pause()
+    try await Task.sleep(for: time)
+    master.kill()
+    let end = Ledger.now
+    replica.resume()
+    _ = try await replica.command("REPLICAOF", "NO", "ONE")
+    try address.lead(to: replica)
+    try await master.restart()
+    return end
+}
+
+/// Two masters, until the old one hears that it is none: all are still connected to it.
+///
+/// - Returns: when the last job was acknowledged that the new master does not know.
+private func linger(
+    _ master: RedisServer,
+    _ replica: RedisServer,
+    _ address: Address,
+    _ time: Duration
+) async throws -> Int64 {
+    _ = try await replica.command("REPLICAOF", "NO", "ONE")
+    try address.lead(to: replica)
+    try await Task.sleep(for: time)
+    _ = try await master.command("REPLICAOF", "127.0.0.1", "\(replica.port)")
+    return Ledger.now
+}
+
 /// A path that leads to the socket of one Redis or another, as a host name or a floating address does.
 private final class Address: Sendable {
     private let path = Files.path("master") + ".sock"
@@ -71,6 +97,15 @@ private final class Address: Sendable {
         guard symlink(server.socketPath, next) == 0, rename(next, path) == 0 else {
             throw TookTooLong(description: "\(path) can't be made to lead to \(server.socketPath): errno \(errno)")
         }
+    }
+}
+
+extension Stage {
+    /// How many of these jobs it does not know, and no worker has begun.
+    fileprivate func unknown(_ jobs: [String]) async throws -> Int {
+        let known = Set(try await known(jobs))
+        let begun = Set(ledger.entries.map(\.job))
+        return jobs.count { !known.contains($0) && !begun.contains($0) }
     }
 }
 

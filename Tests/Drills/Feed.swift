@@ -35,23 +35,28 @@ final class Feed: Sendable {
         _ order: @escaping @Sendable () -> Order
     ) {
         task = Task { [stops, failures, calls] in
-            var jobs: [String] = []
-            while stops.value == 0 {
-                if jobs.count - stage.ledger.ended < backlog {
-                    let id = "\(queue)-\(jobs.count)"
-                    let called = Ledger.now
-                    try await Self.send(order(), id, stage, queue, failures)
-                    jobs.append(id)
-                    calls.all.withLock { $0[id] = called...Ledger.now }
+            try await DrillRun.beside("feed of \(queue)") {
+                var jobs: [String] = []
+                while stops.value == 0 {
+                    if jobs.count - stage.ledger.ended < backlog {
+                        let id = "\(queue)-\(jobs.count)"
+                        let called = Ledger.now
+                        try await Self.send(order(), id, stage, queue, failures)
+                        jobs.append(id)
+                        calls.all.withLock { $0[id] = called...Ledger.now }
+                    }
+                    try await Task.sleep(for: pause)
                 }
-                try await Task.sleep(for: pause)
+                return jobs
             }
-            return jobs
         }
     }
 
     /// From when to when each job was being enqueued: in the end, it was acknowledged.
     var enqueued: [String: ClosedRange<Int64>] { calls.all.withLock { $0 } }
+
+    /// How many were acknowledged so far.
+    var count: Int { calls.all.withLock { $0.count } }
 
     private final class Calls: Sendable {
         let all = Mutex<[String: ClosedRange<Int64>]>([:])

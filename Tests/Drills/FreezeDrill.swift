@@ -9,10 +9,8 @@ extension Drill {
         rows: "W5, W6, W22",
         minutes: 1.5
     ) { run in
-        // The short form has no time to stand still for long.
-        let silence = run.isFull ? 6 : 2
-        async let below: Void = freezeBelow(run, silence)
-        async let beyond: Void = freezeBeyond(run, silence)
+        async let below: Void = DrillRun.beside("below") { try await freezeBelow(run) }
+        async let beyond: Void = DrillRun.beside("beyond") { try await freezeBeyond(run) }
         _ = try await (below, beyond)
     }
 
@@ -21,18 +19,22 @@ extension Drill {
     }
 
     /// Nothing is to happen.
-    private static func freezeBelow(_ run: DrillRun, _ silence: Int) async throws {
+    private static func freezeBelow(_ run: DrillRun) async throws {
+        let part = "below"
         let stage = try await Stage()
-        let watcher = try await stage.watcher(options(silence) + ["--interval", "\(Double(silence) / 6)"])
+        // A short run leaves the machine more time of its own.
+        let (silence, freeze) = run.isFull ? (6, Duration.seconds(3)) : (5, .seconds(1.5))
+        let watching = ["--interval", "\(Double(silence) / 6)"] + run.patience
+        let watcher = try await stage.watcher(options(silence) + watching)
         var workers: [Program] = []
         for _ in 0..<4 { workers.append(try await stage.worker(options(silence))) }
         let feed = Feed(stage, backlog: 60) { .sleeping(run.random(in: 0...3000)) }
         let end = ContinuousClock.now + run.time(80)
         var freezes = 0
-        while ContinuousClock.now < end {
+        while ContinuousClock.now < end || freezes < run.count(18) {
             let victim = run.random(of: workers)
             victim.signal(SIGSTOP)
-            try await Task.sleep(for: .milliseconds(silence * 500))
+            try await Task.sleep(for: freeze)
             victim.signal(SIGCONT)
             freezes += 1
             // After so long it reconnects by itself. The next one must not meet it while it has no connection.
@@ -43,60 +45,78 @@ extension Drill {
         }
         let jobs = try await feed.stop()
         try await stage.drained()
-        run.figure("freezes", freezes, atLeast: run.count(18), part: "below")
-        try await run.witness(stage, acknowledged: jobs, part: "below")
-        run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0, part: "below")
-        run.figure("cut off", watcher.count(of: "Cut off"), atMost: 0, part: "below")
+        run.figure("freezes", freezes, atLeast: run.count(18), part: part)
+        try await run.witness(stage, acknowledged: jobs, part: part)
+        run.noneUnlessStalled("attempts beside jobs", stage.ledger.started - jobs.count, part: part)
+        run.noneUnlessStalled("cut off", watcher.count(of: "Cut off"), part: part)
+        run.figure("programs alive", (workers + [watcher]).count(where: \.isRunning), atLeast: 5, part: part)
     }
 
     /// The jobs run elsewhere, and what the thawed ones report counts for nothing.
-    private static func freezeBeyond(_ run: DrillRun, _ silence: Int) async throws {
+    private static func freezeBeyond(_ run: DrillRun) async throws {
+        let part = "beyond"
+        // So that a short run cuts off none of the others.
+        let silence = run.isFull ? 6 : 4
         let stage = try await Stage()
         let watcher = try await stage.watcher(options(silence))
         var workers: [Program] = []
         for _ in 0..<4 { workers.append(try await stage.worker(options(silence))) }
-        // Half of them ignore that they are cancelled, and so end a second time.
-        let feed = Feed(stage, backlog: 40) {
+        // One in eight ignores that it is cancelled, and so may end a second time.
+        // What the frozen one ran finds room elsewhere at once.
+        let feed = Feed(stage, backlog: 30) {
             var order = Feed.Order.sleeping(run.random(in: 0...3000))
             if run.random(in: 0...7) == 0 { order.className = "Blocking" }
             return order
         }
+        func refused() -> Int { workers.reduce(0) { $0 + $1.count(of: "A result was refused") } }
         let end = ContinuousClock.now + run.time(80)
-        var zombies: Set<Int32> = []
+        var excuses = Excuses()
         var delays: [Int64] = []
-        while ContinuousClock.now < end {
-            let victim = run.random(of: workers)
-            let ran = Set(running(stage, victim.pid))
-            guard !ran.isEmpty else { continue }
-            victim.signal(SIGSTOP)
-            let stopped = Ledger.now
-            zombies.insert(victim.pid)
-            try await Task.sleep(for: .seconds(silence) + .milliseconds(run.random(in: 2200...3500)))
-            victim.signal(SIGCONT)
-            for entry in stage.ledger.entries
-            where entry.event == .start && entry.pid != victim.pid && ran.contains(entry.job) && entry.time > stopped {
-                delays.append(entry.time - stopped)
-            }
+        while ContinuousClock.now < end || watcher.count(of: "Cut off") < run.count(8) || refused() == 0 {
+            delays += try await freezeBeyond(run, stage, run.random(of: workers), &excuses)
             try await Task.sleep(for: .milliseconds(500))
         }
         let jobs = try await feed.stop()
         try await stage.drained()
-        try await run.witness(stage, acknowledged: jobs, part: "beyond", zombies: zombies)
-        run.figure("cut off", watcher.count(of: "Cut off"), atLeast: run.count(8), part: "beyond")
-        let refused = workers.reduce(0) { $0 + $1.count(of: "A result was refused") }
-        run.figure("results refused", refused, atLeast: 1, part: "beyond")
-        run.figure("results accepted", try await stage.records.completed(), atMost: jobs.count, part: "beyond")
+        try await run.witness(stage, acknowledged: jobs, part: part, excuses: excuses)
+        run.figure("cut off", watcher.count(of: "Cut off"), atLeast: run.count(8), part: part)
+        run.figure("results refused", refused(), atLeast: 1, part: part)
+        run.figure("results accepted", try await stage.records.completed(), atMost: jobs.count, part: part)
         delays.sort()
+        run.figure("jobs run elsewhere", delays.count, atLeast: 1, part: part)
+        run.figure("run elsewhere after, p50", delays.seconds(at: 0.5), "s", part: part)
         // --dead-after, the interval, a second, one more since Redis counts silence in whole seconds, and one for a slow machine.
-        run.figure("run elsewhere after, p50", delays.seconds(at: 0.5), "s", part: "beyond")
-        run.figure(
-            "run elsewhere after, max",
-            delays.seconds(at: 1),
-            "s",
-            atMost: Double(silence) + 3.1,
-            part: "beyond"
-        )
-        run.figure("workers alive", workers.count(where: \.isRunning), atLeast: 4)
+        let bound = run.isFull ? Double(silence) + 3.1 : nil
+        run.figure("run elsewhere after, max", delays.seconds(at: 1), "s", atMost: bound, part: part)
+        run.figure("workers alive", workers.count(where: \.isRunning), atLeast: 4, part: part)
+    }
+
+    /// Freezes a worker until all that it ran runs elsewhere, and a little longer.
+    ///
+    /// - Returns: after how long each of its jobs ran elsewhere.
+    private static func freezeBeyond(
+        _ run: DrillRun,
+        _ stage: Stage,
+        _ victim: Program,
+        _ excuses: inout Excuses
+    ) async throws -> [Int64] {
+        victim.signal(SIGSTOP)
+        let stopped = Ledger.now
+        // It may be about to write its last line.
+        try await Task.sleep(for: .milliseconds(50))
+        let ran = Set(running(stage, victim.pid))
+        var elsewhere: [String: Int64] = [:]
+        try await eventually("what \(victim.pid) ran runs elsewhere") {
+            for entry in stage.ledger.entries
+            where entry.event == .start && entry.time > stopped && entry.pid != victim.pid && ran.contains(entry.job) {
+                elsewhere[entry.job] = min(elsewhere[entry.job] ?? .max, entry.time - stopped)
+            }
+            return elsewhere.count == ran.count
+        }
+        if !ran.isEmpty { try await Task.sleep(for: .milliseconds(run.random(in: 0...1000))) }
+        victim.signal(SIGCONT)
+        excuses.add(zombie: victim.pid, since: stopped)
+        return Array(elsewhere.values)
     }
 
     /// The jobs that a process has begun and not ended.

@@ -19,7 +19,7 @@ extension Drill {
 
     private static func fullMemory(_ run: DrillRun) async throws {
         let part = "memory"
-        let stage = try await Stage(["--maxmemory-policy noeviction"])
+        let stage = try await Stage(["--maxmemory-policy noeviction"], deadAfter: run.deadAfter)
         let watcher = try await stage.watcher()
         let pad = #"{"pad":"\#(String(repeating: "x", count: 200))"}"#
         var jobs = try await stage.enqueue("Instant", pad, count: run.count(20_000))
@@ -55,7 +55,8 @@ extension Drill {
     /// a small disk would. Redis treats the failing write of its append-only file the same.
     private static func fullDisk(_ run: DrillRun) async throws {
         let part = "disk"
-        let stage = try await Stage(["--appendonly yes", "--auto-aof-rewrite-percentage 0"])
+        let options = ["--appendonly yes", "--auto-aof-rewrite-percentage 0"]
+        let stage = try await Stage(options, deadAfter: run.deadAfter)
         let watcher = try await stage.watcher()
         let crew = try await Crew(stage, 2, "--fibers", "5")
         let feed = Feed(stage, backlog: 60) { .sleeping(run.random(in: 0...500)) }
@@ -81,7 +82,7 @@ extension Drill {
         run.figure("enqueues refused", refused.count, atLeast: 50, part: part)
         run.none("refused, and yet there", try await stage.known(refused), part: part)
         try await run.witness(stage, acknowledged: jobs, part: part)
-        run.figure("attempts beside jobs", stage.ledger.started - jobs.count, atMost: 0, part: part)
+        run.noneUnlessStalled("attempts beside jobs", stage.ledger.started - jobs.count, part: part)
         run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 3, part: part)
     }
 

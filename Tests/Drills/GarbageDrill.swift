@@ -9,7 +9,7 @@ extension Drill {
         rows: "S12, S13, C5, C6, R13, R19, J5",
         minutes: 1
     ) { run in
-        let stage = try await Stage()
+        let stage = try await Stage(deadAfter: run.deadAfter)
         var programs: [Program] = []
         for _ in 0..<2 { programs.append(try await stage.watcher("--log-level", "info")) }
         for _ in 0..<3 {
@@ -25,7 +25,8 @@ extension Drill {
         let vandal = Vandal(stage, run)
         let end = ContinuousClock.now + run.time(40)
         var repaired = 0
-        while ContinuousClock.now < end {
+        let (keys, acknowledged) = (run.count(400), run.count(1500))
+        while ContinuousClock.now < end || vandal.count < keys || min(clean.count, damaged.count) < acknowledged {
             for _ in 0..<40 {
                 try await Task.sleep(for: .milliseconds(run.random(in: 5...20)))
                 try await vandal.damageAnyKey()
@@ -38,18 +39,18 @@ extension Drill {
         let jobs = try await damaged.stop()
         let sound = try await clean.stop()
         try await stage.ended(sound)
-        try await stage.drained("default", "clean", within: .seconds(60))
+        try await stage.drained("default", "clean")
 
-        run.figure("keys damaged", vandal.count, atLeast: run.count(400))
+        run.figure("keys damaged", vandal.count, atLeast: keys)
         run.figure("deleted by the operator", repaired)
         run.none("places of a wrong type that no log names", unreported)
         let report = LedgerChecker(stage.ledger).report(acknowledged: sound)
-        run.figure("acknowledged", sound.count, atLeast: run.count(1500), part: "the queue beside")
+        run.figure("acknowledged", sound.count, atLeast: acknowledged, part: "the queue beside")
         run.none("lost", report.lost, part: "the queue beside")
         run.none("duplicated", report.duplicated, part: "the queue beside")
         run.none("overlapping", report.overlapping, part: "the queue beside")
         let ended = LedgerChecker(stage.ledger).report(acknowledged: jobs)
-        run.figure("acknowledged", jobs.count, atLeast: run.count(1500), part: "the damaged queue")
+        run.figure("acknowledged", jobs.count, atLeast: acknowledged, part: "the damaged queue")
         run.figure("ended all the same", jobs.count - ended.lost.count, part: "the damaged queue")
         try await startAnew(run, stage, programs)
     }
@@ -182,7 +183,7 @@ private final class Vandal: Sendable {
         }
         do {
             // The same line about the same thing is said at most once in ten seconds.
-            try await eventually("all are named", within: .seconds(40)) {
+            try await eventually("all are named", within: .seconds(90)) {
                 let log = zip(programs, before).map { String(decoding: $0.log.utf8.dropFirst($1), as: UTF8.self) }
                     .joined()
                 for key in unnamed where log.contains("\(key) holds a") {

@@ -8,7 +8,7 @@ extension Drill {
         "input",
         "bad arguments, names, times, URLs, options, JSON and hashes; wrong servers; fuzzing of every parser",
         rows: "J1 J2 J3 J4 J5 J7 J8 J9 J10 R11 R18 N9",
-        minutes: 2
+        minutes: 3
     ) { run in
         try await commandLines(run)
         try await arguments(run)
@@ -136,7 +136,7 @@ extension BadCommandLine {
         let shown = ([program] + words).map { $0.count > 60 ? "\($0.prefix(60))…" : $0 }.joined(separator: " ")
         let outcome: Program.Outcome
         do {
-            outcome = try await Program.run(program, words, environment: environment, within: .seconds(20))
+            outcome = try await Program.run(program, words, environment: environment, within: .seconds(60))
         } catch {
             return ["\(shown): did not end"]
         }
@@ -163,15 +163,16 @@ enum DamagedFields {
     static func unaccounted(_ jobs: [String], _ stage: Stage, _ worker: Program) async throws -> [String] {
         let log = worker.log
         var lost: [String] = []
+        let places = try await stage.records("KEYS", "\(stage.namespace):*").texts.filter {
+            $0.contains(":scheduled:") || $0.contains(":placed:") || $0.contains(":suspects:")
+        }
         for job in jobs {
             let fields = try await stage.records.job(job)
             if fields["end"] != nil || fields["blk"] != nil || log.contains(job) { continue }
             let attempts = try await stage.records.attempts(of: job)
             if attempts.contains(where: { $0["fin"] != nil || $0["err"] != nil }) { continue }
-            let places = try await stage.records("KEYS", "\(stage.namespace):*").texts
             var isSomewhere = false
-            for key in places
-            where key.contains(":scheduled:") || key.contains(":placed:") || key.contains(":suspects:") {
+            for key in places {
                 let command = key.contains(":scheduled:") ? ["ZSCORE", key, job] : ["LPOS", key, job]
                 if try await !stage.records.send([command])[0].isNull { isSomewhere = true }
             }

@@ -8,6 +8,7 @@ final class Mix: Sendable {
     private let feed: Feed
     private let ties: Task<[String], any Error>
     private let stops = Counter()
+    private let made = Made()
 
     init(_ stage: Stage, _ run: DrillRun) async throws {
         feed = Feed(stage, backlog: 200, pause: .milliseconds(8)) { .mixed(run) }
@@ -15,18 +16,37 @@ final class Mix: Sendable {
         for number in 0..<5 {
             try await inspector.declare(PeriodicJob("p\(number)", .every(.seconds(1)), className: "Instant"))
         }
-        ties = Task { [stops] in
+        ties = Task { [stops, made] in
             var jobs: [String] = []
             while stops.value == 0 {
                 // Who does not know the ID can't ask what became of it, so only what was acknowledged counts.
-                jobs += (try? await Self.chain(stage)) ?? []
-                jobs += (try? await Self.batch(stage)) ?? []
-                jobs += (try? await Self.unique(stage, run)) ?? []
+                jobs += made.count(try? await Self.chain(stage), as: "chains")
+                jobs += made.count(try? await Self.batch(stage), as: "batches")
+                jobs += made.count(
+                    try? await DrillRun.beside("unique jobs") { try await Self.unique(stage, run) },
+                    as: "unique jobs"
+                )
                 try await Task.sleep(for: .milliseconds(100))
             }
             for number in 0..<5 { try await inspector.removePeriodic("p\(number)") }
             await inspector.close()
             return jobs
+        }
+    }
+
+    /// How many of each kind there were: not to have had any proves nothing.
+    func tell(_ run: DrillRun) {
+        for kind in ["chains", "batches", "unique jobs"] { run.figure(kind, made.counts[kind] ?? 0, atLeast: 1) }
+    }
+
+    private final class Made: Sendable {
+        private let all = Mutex<[String: Int]>([:])
+        var counts: [String: Int] { all.withLock { $0 } }
+
+        /// Counts what was acknowledged; nil: nothing was.
+        func count(_ jobs: [String]?, as kind: String) -> [String] {
+            if jobs?.isEmpty == false { all.withLock { $0[kind, default: 0] += 1 } }
+            return jobs ?? []
         }
     }
 

@@ -8,7 +8,7 @@ extension Drill {
         rows: "W3, W4",
         minutes: 0.75
     ) { run in
-        let stage = try await Stage()
+        let stage = try await Stage(deadAfter: run.deadAfter)
         let watcher = try await stage.watcher("--second-look", "0.2")
         // 3 GB of addresses, and no core files.
         var crew = try await Crew(stage, 4, "--fibers", "10", limits: ["-v 3000000", "-c 0"])
@@ -45,8 +45,8 @@ extension Drill {
         run.none("good jobs among the dead", Set(try await stage.records.dead()).subtracting(poisons))
         // What runs a last try is a process of its own, which ends by itself.
         let spared = Set(stage.ledger.entries.map(\.pid)).subtracting(crew.pids).subtracting(crew.deaths.keys)
-        let deaths = crew.deaths.merging(spared.map { ($0, 0) }) { own, _ in own }
-        try await run.witness(stage, acknowledged: good + more + poisons, deaths: deaths, dead: Set(poisons))
+        let excuses = Excuses(deaths: crew.deaths.merging(spared.map { ($0, 0) }) { own, _ in own })
+        try await run.witness(stage, acknowledged: good + more + poisons, excuses: excuses, dead: Set(poisons))
         run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 5)
     }
 }

@@ -9,14 +9,19 @@ extension Drill {
         rows: "W10, W11, W12",
         minutes: 1.5
     ) { run in
-        let stage = try await Stage()
+        let stage = try await Stage(deadAfter: run.deadAfter)
         let watcher = try await stage.watcher("--second-look", "0.3", "--keep-completed", "all")
         let feed = Feed(stage, pause: .milliseconds(1)) { .sleeping(run.random(of: [0, 10, 50, 300])) }
         let stops = Stops()
         let end = ContinuousClock.now + run.time(75)
+        let (clean, killed) = (run.count(100), run.count(60))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<4 {
-                group.addTask { while ContinuousClock.now < end { try await stops.one(stage, run) } }
+            for lane in 0..<4 {
+                group.addTask {
+                    while ContinuousClock.now < end || stops.clean < clean || stops.deaths.count < killed {
+                        try await DrillRun.beside("lane \(lane)") { try await stops.one(stage, run) }
+                    }
+                }
             }
             try await group.waitForAll()
         }
@@ -24,10 +29,10 @@ extension Drill {
         let last = try await stage.worker("--fibers", "50")
         try await stage.drained()
 
-        run.figure("clean stops", stops.clean, atLeast: run.count(100))
-        run.figure("killed while stopping", stops.deaths.count, atLeast: run.count(60))
+        run.figure("clean stops", stops.clean, atLeast: clean)
+        run.figure("killed while stopping", stops.deaths.count, atLeast: killed)
         run.none("clean stops that were not", stops.unclean)
-        try await run.witness(stage, acknowledged: jobs, deaths: stops.deaths)
+        try await run.witness(stage, acknowledged: jobs, excuses: Excuses(deaths: stops.deaths))
         run.figure("programs alive", [watcher, last].count(where: \.isRunning), atLeast: 2)
     }
 }
@@ -53,12 +58,12 @@ private final class Stops: Sendable {
         if run.random(in: 0...1) == 0 {
             try await Task.sleep(for: .milliseconds(run.random(in: 0...350)))
             if worker.isRunning {
-                worker.kill()
                 state.withLock { $0.deaths[worker.pid] = Ledger.now }
+                worker.kill()
                 return
             }
         }
-        let exit = try await worker.exit(within: .seconds(30))
+        let exit = try await worker.exit()
         let left = try await stage.processing().count { $0 == worker.pid }
         state.withLock {
             $0.clean += 1

@@ -5,10 +5,12 @@ import TestSupport
 struct Tracer: Sendable {
     private let path: String
 
-    /// Those between which something has changed for others: what is read, written, awaited, and told to other threads. (What
-    /// the loader reads at the start would hide the reads of the other threads, and none of them is far from an `epoll_wait`.)
+    /// Those between which something has changed for others: what is written, received, awaited, and told to other threads. (What
+    /// the loader reads at the start, by `read`, would hide the reads of the other threads, and none of them is far from an
+    /// `epoll_wait`.)
     private static let calls = [
-        "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait", "epoll_ctl", "connect", "futex",
+        "write", "writev", "sendto", "sendmsg", "recvfrom", "recvmsg", "epoll_wait", "epoll_pwait", "epoll_ctl",
+        "connect", "futex",
         "timerfd_settime", "shutdown", "exit_group",
     ]
 

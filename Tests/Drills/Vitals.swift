@@ -34,6 +34,11 @@ final class Vitals: Sendable {
     /// five minutes. So their bounds are for runs of ten minutes or more.
     func tell(_ run: DrillRun) {
         let isLong = run.isFull
+        // Of a program only where there is /proc, but Redis tells it everywhere.
+        run.figure("looks at Redis's memory", samples.count("Redis memory"), atLeast: isLong ? 300 : 1)
+        #if os(Linux)
+        run.figure("looks at the worker's memory", samples.count("worker memory"), atLeast: isLong ? 300 : 1)
+        #endif
         for (name, bound) in [("worker memory", 0.5), ("watcher memory", 0.5), ("Redis memory", 0.5)] {
             run.figure("\(name), last", samples.last(name) / 1_048_576, "MiB")
             let slope = samples.slope(name) / 1_048_576
@@ -68,6 +73,8 @@ private final class Samples: Sendable {
     func add(_ name: String, _ time: Double, _ value: Double?) {
         if let value { all.withLock { $0[name, default: []].append((time, value)) } }
     }
+
+    func count(_ name: String) -> Int { all.withLock { $0[name]?.count ?? 0 } }
 
     func last(_ name: String) -> Double { all.withLock { $0[name]?.last?.value ?? 0 } }
 

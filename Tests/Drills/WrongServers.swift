@@ -35,7 +35,7 @@ extension Drill {
                 let server = try await FakeServer.start { _, command in
                     isLate ? FakeServer.handshake(command) ?? answer : answer
                 }
-                findings += try await ask(server).map { "\(name)\(isLate ? ", later" : ""): \($0)" }
+                findings += try await ask(server, isLate: isLate).map { "\(name)\(isLate ? ", later" : ""): \($0)" }
             }
             return findings
         }
@@ -43,7 +43,7 @@ extension Drill {
         run.none("programs that did not bear them", findings.flatMap(\.self))
     }
 
-    private static func ask(_ server: FakeServer) async throws -> [String] {
+    private static func ask(_ server: FakeServer, isLate: Bool) async throws -> [String] {
         var wrong: [String] = []
         let outcome = try await Program.run("bg-cli", ["status", "-r", server.url, "--connect-timeout", "0.5"])
         guard case .status(let code) = outcome.exit, code != 0, !outcome.error.isEmpty else {
@@ -54,12 +54,17 @@ extension Drill {
             let connections = server.connectionCount
             let program = try Program(name, options + more)
             try await eventually("\(name) connects") { !program.isRunning || server.connectionCount > connections }
-            // Those that a server refuses outright end by themselves; the others are to be there still.
-            try? await eventually("it has tried again", within: .seconds(2)) {
-                !program.isRunning || server.connectionCount > connections + 1
+            // Those that a server refuses outright end by themselves; the others are to be there still. After a handshake they may
+            // bear what they hear, without another connection, for as long as they like.
+            do {
+                try await eventually("it has tried again", within: .seconds(isLate ? 2 : 60)) {
+                    !program.isRunning || server.connectionCount > connections + 1
+                }
+            } catch {
+                if !isLate { wrong.append("\(name): \(error)") }
             }
             program.signal(SIGTERM)
-            let exit = try await program.exit(within: .seconds(30))
+            let exit = try await program.exit()
             guard case .status = exit else {
                 wrong.append("\(name): \(exit), \(program.log.suffix(200))")
                 continue

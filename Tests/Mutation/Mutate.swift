@@ -14,7 +14,8 @@ struct Mutate: AsyncParsableCommand {
         discussion: """
             Each line is left out once, and altered once: a condition turned round, another operator, constant, command or \
             name. What does not compile is counted as invalid, and another alteration is tried. Tests/Mutation/equivalent.txt \
-            names mutants that behave as the scripts do. Exit status 1 if less than 95 % of the others are noticed.
+            names mutants that behave as the scripts do. Exit status 1 if less than 95 % of the others are noticed; those with \
+            which the tests came to no end, twice, are told, and count for neither.
             """
     )
 
@@ -33,7 +34,7 @@ struct Mutate: AsyncParsableCommand {
     @Option(help: "How many are tried at the same time.")
     var jobs = 2
 
-    @Option(help: "Seconds that the tests may take; what takes longer is noticed.")
+    @Option(help: "Seconds that a few suites of the tests may take; after that they are tried once more.")
     var limit = 180
 
     @Option(help: "After so many minutes no more are begun.")
@@ -104,8 +105,9 @@ struct Mutate: AsyncParsableCommand {
     private func run(_ open: [Mutant], _ files: [String: LuaFile], _ record: inout Record) async throws {
         let tests = StoreTests(limit: .seconds(limit))
         if record.lines.isEmpty, let file = files.values.first {
-            guard try await tests.run(file, nil) == .survived else {
-                throw StoreTests.Failure(description: "The tests fail without a mutant.")
+            let outcome = try await tests.run(file, nil)
+            guard outcome == .survived else {
+                throw StoreTests.Failure(description: "The tests do not pass without a mutant: \(outcome)")
             }
         }
         let end = minutes.map { ContinuousClock.now + .seconds($0 * 60) }
@@ -123,6 +125,7 @@ struct Mutate: AsyncParsableCommand {
                 switch outcome {
                 case .noticed(let test): print("noticed   \(mutant.description)  by \(test)")
                 case .survived: print("SURVIVED  \(mutant.description)")
+                case .broken(let reason): print("broken    \(mutant.description)  as \(reason)")
                 }
                 begin()
             }

@@ -7,8 +7,10 @@ struct Record: Sendable {
         var line: Int
         var before: String
         var after: String?
-        /// The test that noticed it; nil: it survived.
+        /// The test that noticed it; nil: it survived, or nobody knows.
         var test: String?
+        /// Why the tests did not come to an end.
+        var broken: String?
 
         var mutant: Mutant { Mutant(file: file, line: line, before: before, after: after) }
     }
@@ -27,7 +29,11 @@ struct Record: Sendable {
 
     mutating func add(_ mutant: Mutant, _ outcome: StoreTests.Outcome) throws {
         var line = Line(file: mutant.file, line: mutant.line, before: mutant.before, after: mutant.after)
-        if case .noticed(let test) = outcome { line.test = test }
+        switch outcome {
+        case .noticed(let test): line.test = test
+        case .broken(let reason): line.broken = reason
+        case .survived: break
+        }
         lines[mutant] = line
         guard let path else { return }
         if !FileManager.default.fileExists(atPath: path) {
@@ -46,6 +52,8 @@ struct Summary {
         var mutants = 0
         var noticed = 0
         var survived = 0
+        /// The tests came to no end.
+        var broken = 0
         var equivalent = 0
         var invalid = 0
         /// Not tried.
@@ -63,9 +71,7 @@ struct Summary {
                 if equivalents.contains(mutant) {
                     row.equivalent += 1
                 } else if let line = record.lines[mutant] {
-                    if line.test == nil { survivors.append(mutant) }
-                    row.survived += line.test == nil ? 1 : 0
-                    row.noticed += line.test == nil ? 0 : 1
+                    count(line, mutant, in: &row)
                 } else {
                     row.left += 1
                 }
@@ -74,18 +80,30 @@ struct Summary {
         }
     }
 
+    private mutating func count(_ line: Record.Line, _ mutant: Mutant, in row: inout Row) {
+        if line.test != nil {
+            row.noticed += 1
+        } else if line.broken != nil {
+            row.broken += 1
+        } else {
+            row.survived += 1
+            survivors.append(mutant)
+        }
+    }
+
     var total: Row {
         rows.values.reduce(into: Row()) { sum, row in
             sum.mutants += row.mutants
             sum.noticed += row.noticed
             sum.survived += row.survived
+            sum.broken += row.broken
             sum.equivalent += row.equivalent
             sum.invalid += row.invalid
             sum.left += row.left
         }
     }
 
-    /// What of those that were tried was noticed, in percent; 100 where none was.
+    /// What of those that the tests came to an end with was noticed, in percent; 100 where there was none.
     var share: Double { Self.share(total) }
 
     private static func share(_ row: Row) -> Double {
@@ -96,14 +114,18 @@ struct Summary {
     var text: String {
         var lines = survivors.sorted { ($0.file, $0.line) < ($1.file, $1.line) }.map { "survived  \($0.description)" }
         if !lines.isEmpty { lines.append("") }
-        lines.append(Self.line(["file", "mutants", "noticed", "survived", "equivalent", "left", "invalid", "%"]))
+        lines.append(
+            Self.line(["file", "mutants", "noticed", "survived", "broken", "equivalent", "left", "invalid", "%"])
+        )
         for (name, row) in rows.sorted(by: { $0.key < $1.key }) { lines.append(Self.line(name, row)) }
         lines.append(Self.line("all", total))
         return lines.joined(separator: "\n")
     }
 
     private static func line(_ name: String, _ row: Row) -> String {
-        let counts = [row.mutants, row.noticed, row.survived, row.equivalent, row.left, row.invalid]
+        let counts = [
+            row.mutants, row.noticed, row.survived, row.broken, row.equivalent, row.left, row.invalid,
+        ]
         let tried = row.noticed + row.survived
         return line([name] + counts.map { "\($0)" } + [tried == 0 ? "-" : String(format: "%.1f", share(row))])
     }

@@ -71,8 +71,8 @@ extension SystemTests.Stops {
             }
             worker.signal(SIGTERM)
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...400)))
-            worker.kill()
             deaths[worker.pid] = Ledger.now
+            worker.kill()
         }
         let last = try await stage.worker("--fibers", "100")
         try await stage.drained()

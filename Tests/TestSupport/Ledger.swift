@@ -40,6 +40,7 @@ package final class Ledger: Sendable {
         var entries: [Entry] = []
         var started = 0
         var ended: Set<String> = []
+        var malformed: [String] = []
     }
 
     private let reading = Mutex(Reading())
@@ -53,6 +54,9 @@ package final class Ledger: Sendable {
     /// How many attempts have begun.
     package var started: Int { read { $0.started } }
 
+    /// Lines that say nothing: there is to be none.
+    package var malformed: [String] { read { $0.malformed } }
+
     /// Takes in what is new, whole lines only.
     private func read<Value>(_ look: (Reading) -> Value) -> Value {
         reading.withLock { reading in
@@ -63,7 +67,10 @@ package final class Ledger: Sendable {
             guard let end = new.lastIndex(of: UInt8(ascii: "\n")) else { return look(reading) }
             reading.offset += UInt64(end + 1 - new.startIndex)
             for line in String(decoding: new[...end], as: UTF8.self).split(separator: "\n") {
-                guard let entry = Entry(line) else { continue }
+                guard let entry = Entry(line) else {
+                    reading.malformed.append(String(line))
+                    continue
+                }
                 reading.entries.append(entry)
                 if entry.event == .start { reading.started += 1 }
                 if entry.event == .end { reading.ended.insert(entry.job) }
@@ -77,6 +84,11 @@ package final class Ledger: Sendable {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    /// What the monotonic clock showed when the clock of a Redis on this machine showed these milliseconds.
+    package static func time(ofRedis milliseconds: Double) -> Int64 {
+        now - Int64((Date().timeIntervalSince1970 - milliseconds / 1000) * 1e9)
     }
 }
 

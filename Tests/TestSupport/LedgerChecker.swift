@@ -7,7 +7,7 @@ package struct LedgerChecker: Sendable {
         package var unexpected: Set<String> = []
         /// Jobs that ended more than once.
         package var duplicated: Set<String> = []
-        /// Jobs of which two attempts ran at the same time.
+        /// Jobs of which two attempts ran at the same time, or one was begun twice.
         package var overlapping: Set<String> = []
         /// From the end of a process to the next start of each job that it had running, in ns, ascending.
         package var recoveries: [Int64] = []
@@ -17,12 +17,13 @@ package struct LedgerChecker: Sendable {
 
     private let entries: [Ledger.Entry]
     private let deaths: [Int32: Int64]
-    private let zombies: Set<Int32>
+    private let zombies: [Int32: [ClosedRange<Int64>]]
 
     /// - Parameters:
-    ///   - deaths: when each process that was killed was seen to be gone.
-    ///   - zombies: processes that stood still for so long that others had to take their jobs: what these ran may overlap.
-    package init(_ ledger: Ledger, deaths: [Int32: Int64] = [:], zombies: Set<Int32> = []) {
+    ///   - deaths: when each process was killed.
+    ///   - zombies: when processes stood still for so long that others had to take their jobs: what these ran then may
+    ///     overlap.
+    package init(_ ledger: Ledger, deaths: [Int32: Int64] = [:], zombies: [Int32: [ClosedRange<Int64>]] = [:]) {
         entries = ledger.entries
         self.deaths = deaths
         self.zombies = zombies
@@ -38,33 +39,58 @@ package struct LedgerChecker: Sendable {
             let ends = entries.count { $0.event == .end }
             if ends == 0 { report.lost.insert(job) }
             if ends > 1 { report.duplicated.insert(job) }
-            let spans = spans(of: entries.filter { !zombies.contains($0.pid) })
-            if zip(spans, spans.dropFirst()).contains(where: { $0.to > $1.from }) { report.overlapping.insert(job) }
+            let spans = spans(of: entries)
+            if overlap(spans) || isOneBegunTwice(entries) { report.overlapping.insert(job) }
             report.recoveries += recoveries(spans)
         }
         report.recoveries.sort()
         return report
     }
 
-    /// How often a job's worker died while it ran.
-    package func crashes(of job: String) -> Int {
-        spans(of: entries.filter { $0.job == job }).count { $0.died }
+    /// The jobs that ended twice, in attempts that nobody had taken from their workers. (An end whose attempt was taken had not
+    /// been reported, and the job had to run again.)
+    ///
+    /// - Parameter taken: the attempts that a watcher has ended.
+    package func duplicated(besides taken: Set<String>) -> Set<String> {
+        let ends = entries.filter { $0.event == .end && !taken.contains($0.attempt) }
+        return Set(Dictionary(grouping: ends, by: \.job).filter { $0.value.count > 1 }.keys)
     }
 
     private struct Span {
         var from: Int64
         var to: Int64
         var died: Bool
+        /// Its process stood still meanwhile.
+        var froze: Bool
+    }
+
+    /// Whether one began before another had ended; those that stood still don't count.
+    private func overlap(_ spans: [Span]) -> Bool {
+        var last = Int64.min
+        for span in spans where !span.froze {
+            if span.from < last { return true }
+            last = max(last, span.to)
+        }
+        return false
+    }
+
+    private func isOneBegunTwice(_ entries: [Ledger.Entry]) -> Bool {
+        let starts = entries.filter { $0.event == .start }
+        return Set(starts.map(\.attempt)).count < starts.count
     }
 
     /// When each attempt of a job ran, in order: to its end, or to that of its process.
     private func spans(of entries: [Ledger.Entry]) -> [Span] {
         Dictionary(grouping: entries, by: \.attempt).values.compactMap { attempt -> Span? in
             guard let start = attempt.first(where: { $0.event == .start }) else { return nil }
-            if let end = attempt.first(where: { $0.event != .start }) {
-                return Span(from: start.time, to: end.time, died: false)
-            }
-            return Span(from: start.time, to: deaths[start.pid] ?? .max, died: deaths[start.pid] != nil)
+            let end = attempt.first { $0.event != .start }?.time
+            let to = end ?? deaths[start.pid] ?? .max
+            return Span(
+                from: start.time,
+                to: to,
+                died: end == nil && deaths[start.pid] != nil,
+                froze: zombies[start.pid, default: []].contains { $0.overlaps(start.time...max(start.time, to)) }
+            )
         }.sorted { $0.from < $1.from }
     }
 

@@ -10,24 +10,29 @@ package final class Stage: Sendable {
     package let namespace: String
     /// Where the programs and the producer connect to.
     package let url: String
+    /// What --dead-after is, unless something else is asked for, in seconds.
+    private let deadAfter: Int
 
-    package convenience init(_ options: [String] = [], namespace: String = "bg") async throws {
-        try self.init(on: try await RedisServer.start(options: options), namespace: namespace)
+    package convenience init(_ options: [String] = [], namespace: String = "bg", deadAfter: Int = 2) async throws {
+        try self.init(on: try await RedisServer.start(options: options), namespace: namespace, deadAfter: deadAfter)
     }
 
     /// - Parameters:
     ///   - ledger: the witness; another one's, where jobs move from Redis to Redis.
     ///   - url: where the programs and the producer connect to; nil: to this server.
+    ///   - deadAfter: what --dead-after is, unless something else is asked for, in seconds.
     package init(
         on server: RedisServer,
         ledger: Ledger = Ledger(),
         url: String? = nil,
-        namespace: String = "bg"
+        namespace: String = "bg",
+        deadAfter: Int = 2
     ) throws {
         self.server = server
         self.ledger = ledger
         self.url = url ?? server.url
         self.namespace = namespace
+        self.deadAfter = deadAfter
         records = try Records(url: server.url, namespace: namespace)
         manager = try Manager(
             redis: RedisOptions(url: self.url, namespace: namespace, connectTimeout: .seconds(10)),
@@ -59,7 +64,7 @@ package final class Stage: Sendable {
             "test-worker",
             ["--redis", url ?? self.url, "-n", namespace]
                 + Self.scaled(
-                    ["--heartbeat": "0.2", "--dead-after": "2", "--fibers": "10", "--verbose": nil],
+                    ["--heartbeat": "0.2", "--dead-after": "\(deadAfter)", "--fibers": "10", "--verbose": nil],
                     arguments
                 ),
             environment: ledger.environment.merging(environment) { $1 },
@@ -80,8 +85,8 @@ package final class Stage: Sendable {
             ["--redis", url, "-n", namespace]
                 + Self.scaled(
                     [
-                        "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "2", "--grace": "1",
-                        "--verbose": nil,
+                        "--interval": "0.1", "--heartbeat": "0.2", "--dead-after": "\(deadAfter)",
+                        "--grace": "1", "--verbose": nil,
                     ],
                     arguments
                 )
