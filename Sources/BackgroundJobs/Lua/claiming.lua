@@ -93,25 +93,19 @@ local function rules_of(queue, job, fields)
     return delivery == 'amo' and delivery or nil, budget, window
 end
 
--- Writes the attempt hash under the next offered ID; one that is taken by a key of another type is passed over.
+-- Writes the attempt hash under the next offered ID, of which there is no key; nil where there is none left.
 local function begin_attempt(job, queue, num, last, delivery, budget, window)
     local attempt = next_offer()
-    while attempt do
-        local record = { 'sta', now, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num }
-        local n = #record
-        if last then record[n + 1], record[n + 2], n = 'prv', last, n + 2 end
-        if delivery then record[n + 1], record[n + 2], n = 'dlv', delivery, n + 2 end
-        if budget then record[n + 1], record[n + 2], n = 'crm', budget, n + 2 end
-        if window then record[n + 1], record[n + 2], n = 'crw', window, n + 2 end
-        local written, fault = look('HSET', key('attempts', attempt), unpack(record))
-        if written then
-            used[attempt] = true
-            return attempt
-        end
-        notice(queue, 'attempt ' .. attempt .. ' passed over: ' .. fault)
-        attempt = next_offer()
-    end
-    return nil
+    if not attempt then return nil end
+    local record = { 'sta', now, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num }
+    local n = #record
+    if last then record[n + 1], record[n + 2], n = 'prv', last, n + 2 end
+    if delivery then record[n + 1], record[n + 2], n = 'dlv', delivery, n + 2 end
+    if budget then record[n + 1], record[n + 2], n = 'crm', budget, n + 2 end
+    if window then record[n + 1], record[n + 2], n = 'crw', window, n + 2 end
+    redis.call('HSET', key('attempts', attempt), unpack(record))
+    used[attempt] = true
+    return attempt
 end
 
 -- A job that is not to begin is recorded as an attempt with the number 0.
