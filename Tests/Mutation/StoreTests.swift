@@ -94,7 +94,7 @@ struct StoreTests: Sendable {
         "claiming.lua": [
             "ClaimConformance", "DamagedClaimConformance", "PlacementConformance", "RoomConformance", "SentencesTests",
         ],
-        "clear.lua": ["QueueConformance"],
+        "clear.lua": ["QueueConformance", "NamedKeysTests"],
         "declare.lua": ["PeriodicConformance"],
         "delete.lua": ["SteeringConformance", "TrimConformance"],
         "dequeue.lua": ["EnqueueConformance"],
@@ -106,12 +106,12 @@ struct StoreTests: Sendable {
         "fire.lua": ["PeriodicConformance", "RepeatedConformance", "PeriodicDamageTests", "NamedKeysTests"],
         "handing.lua": ["AdoptConformance", "ClaimConformance"],
         "look.lua": ["LookTests"],
-        "move.lua": ["QueueConformance"],
+        "move.lua": ["QueueConformance", "NamedKeysTests"],
         "note.lua": ["AwaitConformance"],
         "pause.lua": ["QueueConformance"],
         "periodic.lua": ["PeriodicConformance", "FiredConformance", "PeriodicDamageTests"],
         "prelude.lua": ["FinishConformance", "MovingConformance", "DamagedClaimConformance"],
-        "promote.lua": ["MovingConformance"],
+        "promote.lua": ["MovingConformance", "NamedKeysTests"],
         "reap.lua": ["ReapConformance"],
         "recover.lua": ["MovingConformance", "NamedKeysTests"],
         "removal.lua": ["TrimConformance", "TiesConformance"],
@@ -123,6 +123,9 @@ struct StoreTests: Sendable {
         ],
         "together.lua": ["ChainConformance", "BatchConformance", "RepeatedConformance", "NamedKeysTests"],
         "trim.lua": ["TrimConformance", "NamedKeysTests"],
-        "waiting.lua": ["SteeringConformance", "EnqueueConformance", "QueueConformance", "WaitingDamageTests"],
+        "waiting.lua": [
+            "SteeringConformance", "EnqueueConformance", "QueueConformance", "PlacementConformance",
+            "WaitingDamageTests", "NamedKeysTests",
+        ],
     ]
 }

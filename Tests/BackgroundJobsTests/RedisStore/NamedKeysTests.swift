@@ -56,7 +56,16 @@ struct NamedKeysTests {
         },
         Call("trim", "failed:q") { _ = try await $0.trim(.failed, of: "q", keep: none, limit: 1, from: 0) },
         Call("delete", "dead:q") { _ = try await $0.delete(["a"], from: .dead, of: "q") },
-        Call("clear", "ready:q", "ended:q", "processing:q") { _ = try await $0.clear(.ready, of: "q", limit: 1) },
+        Call(
+            "clear",
+            "suspects:q",
+            "handoff:q",
+            "ready:q",
+            "scheduled:q",
+            "ended:q",
+            "dead:q",
+            "processing:q"
+        ) { _ = try await $0.clear(.suspects, of: "q", limit: 1) },
         Call("move", "ready:q", "ready:r", "queues") { _ = try await $0.move(.ready, from: "q", to: "r", limit: 1) },
         Call("pause", "paused") { _ = try await $0.setPaused(true, ["q"]) },
         Call("await", "awaited") { _ = try await $0.ends(of: ["a"], for: Listener(token: "l", time: .seconds(1))) },

@@ -50,6 +50,40 @@ struct FiredConformance {
         }
     }
 
+    @Test("leave a time out for good where that is wanted and one of them waits", arguments: StoreKind.allCases)
+    func leftOut(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            let now = try await store.now()
+            try await declare(store, first: now - 5, ["ovl": "skip"])
+            #expect(try await store.store.steer("p", .run(job: "a")) == .done)
+            let firing = Firing(
+                name: "p",
+                due: now - 5,
+                time: now - 5,
+                next: .at(now + 60_000),
+                expression: "every:60000",
+                job: "b"
+            )
+            #expect(try await store.store.fire([firing]) == [.skipped])
+            #expect(try await store.snapshot().sortedSets["crons"] == ["p": now + 60_000])
+            #expect(try await store.store.fire([firing]) == [.taken])
+            #expect(try await store.list("ready:q") == ["a"])
+        }
+    }
+
+    @Test("can be run by hand when it has ended, or is paused", arguments: StoreKind.allCases)
+    func ended(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await declare(store, first: 1 << 50)
+            #expect(try await store.store.steer("p", .pause) == .done)
+            #expect(try await store.store.steer("p", .run(job: "a")) == .done)
+            #expect(try await store.store.steer("p", .end(reason: "enough")) == .done)
+            #expect(try await store.store.steer("p", .run(job: "b")) == .done)
+            #expect(try await store.list("ready:q") == ["a", "b"])
+            #expect(try await store.snapshot().sortedSets["crons"] == ["p": StoreSnapshot.never])
+        }
+    }
+
     @Test("are none where it lacks what it takes, by hand either", arguments: StoreKind.allCases)
     func byHand(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
