@@ -52,6 +52,39 @@ struct WaitingDamageTests {
         }
     }
 
+    @Test("stays at the tail of its list when that is cleared, and is told of")
+    func cleared() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await redis.enqueueTogether([
+                NewJob(id: "a", queue: "q", className: "C", arguments: [], fields: [("nxt", "b")]),
+                NewJob(id: "b", queue: "r", className: "C", arguments: [], fields: [("aft", "a")], isWaiting: true),
+            ])
+            try await store.enqueue("x")
+            try await damage("ready:r", redis)
+            let step = try await redis.clear(.ready, of: "q", limit: 1)
+            #expect(step.taken == 0 && step.done == 0 && step.problems.count == 1)
+            #expect(try await store.list("ready:q") == ["x", "a"])
+            #expect(try await redis.clear(.ready, of: "q", limit: 1) == WaitingStep(taken: 1, done: 1))
+            try await redis.send(command: ["DEL", "ns:ready:q"])
+            try await redis.send(command: ["ZADD", "ns:scheduled:q", "1", "a"])
+            #expect(try await redis.clear(.scheduled, of: "q", limit: 9).problems.count == 1)
+            #expect(try await store.ranked("scheduled:q") == ["a"])
+            #expect(try await redis.send(command: ["HGET", "ns:jobs:a", "nxt"]).text == "b")
+        }
+    }
+
+    @Test("goes where it does not need that key")
+    func unneeded() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            try await StoreUnderTest(redis: redis).enqueue("a", "b", "c")
+            try await damage("places", redis)
+            #expect(try await redis.clear(.ready, of: "q", limit: 1) == WaitingStep(taken: 1, done: 1))
+            #expect(try await redis.move(.ready, from: "q", to: "r", limit: 1) == WaitingStep(taken: 1, done: 1))
+            #expect(try await redis.dequeue("c") == .dequeued)
+        }
+    }
+
     @Test("and was cancelled is not run again, and another one is", arguments: ["placed:q:on:web1", "places"])
     func retried(_ key: String) async throws {
         try await SharedRedis.withStore(namespace: "ns") { redis in
