@@ -67,6 +67,12 @@ struct NamedKeysTests {
             "processing:q"
         ) { _ = try await $0.clear(.suspects, of: "q", limit: 1) },
         Call("move", "ready:q", "ready:r", "queues") { _ = try await $0.move(.ready, from: "q", to: "r", limit: 1) },
+        Call("clear a place", "placed:q:on:n", "places", "ended:q", "processing:q") {
+            _ = try await $0.clear(.placed, of: "q:on:n", limit: 1)
+        },
+        Call("move a place", "placed:q:on:n", "places", "ended:q", "ready:r") {
+            _ = try await $0.move(.placed, from: "q:on:n", to: "r", limit: 1)
+        },
         Call("pause", "paused") { _ = try await $0.setPaused(true, ["q"]) },
         Call("await", "awaited") { _ = try await $0.ends(of: ["a"], for: Listener(token: "l", time: .seconds(1))) },
     ]

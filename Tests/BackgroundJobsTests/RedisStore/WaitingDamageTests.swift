@@ -85,6 +85,29 @@ struct WaitingDamageTests {
         }
     }
 
+    @Test("is dead still where the batch that would wait for it again is damaged, and another one is run")
+    func retriedInBatch() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            _ = try await redis.open(NewBatch(id: "g"))
+            let members = ["a", "b"].map { NewJob(id: $0, queue: "q", className: "C", arguments: []) }
+            _ = try await redis.add([members[0]], to: "g")
+            try await redis.enqueue([members[1]])
+            for job in try await store.claim(2).jobs { try await store.finish(job, .dead(error: "E", message: "")) }
+            try await damage("batch:g", redis)
+            try await redis.send(command: ["XADD", "ns:jobs:c", "*", "x", "y"])
+            let verdicts = try await redis.retry(["a", "b", "c"], onlyDead: true)
+            #expect(
+                verdicts == [
+                    .damaged("ns:batch:g: WRONGTYPE ns:batch:g holds a stream"), .queued,
+                    .damaged("WRONGTYPE ns:jobs:c holds a stream"),
+                ]
+            )
+            #expect(try await store.job("a")?["end"] == "Dead")
+            #expect(try await store.list("ready:q") == ["b"])
+        }
+    }
+
     @Test("and was cancelled is not run again, and another one is", arguments: ["placed:q:on:web1", "places"])
     func retried(_ key: String) async throws {
         try await SharedRedis.withStore(namespace: "ns") { redis in
