@@ -50,6 +50,7 @@ struct LeanExchange: Sendable {
         local prefix, node, client, queue = ARGV[1] .. ':', ARGV[2], ARGV[3], ARGV[4]
         local clock = redis.call('TIME')
         local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+        local stamp = string.format('%.0f', now)
         local minute = prefix .. 'stats:' .. queue .. ':' .. string.format('%.0f', math.floor(now / 60000))
         local finished, at = tonumber(ARGV[5]), 6
         if finished > 0 then
@@ -57,8 +58,8 @@ struct LeanExchange: Sendable {
             for i = 1, finished do
                 local attempt, ms = ARGV[at], ARGV[at + 1]
                 at = at + 2
-                redis.call('HSET', prefix .. 'attempts:' .. attempt, 'fin', now, 'time', ms)
-                gone[i], scored[2 * i - 1], scored[2 * i], run = attempt, now, attempt, run + ms
+                redis.call('HSET', prefix .. 'attempts:' .. attempt, 'fin', stamp, 'time', ms)
+                gone[i], scored[2 * i - 1], scored[2 * i], run = attempt, stamp, attempt, run + ms
             end
             redis.call('SREM', prefix .. 'processing:' .. queue, unpack(gone))
             redis.call('ZADD', prefix .. 'completed:' .. queue, unpack(scored))
@@ -71,9 +72,9 @@ struct LeanExchange: Sendable {
         for i, id in ipairs(ids or {}) do
             local attempt, job = ARGV[at + i], prefix .. 'jobs:' .. id
             local fields = redis.call('HMGET', job, 'cls', 'arg', 'qat', 'att')
-            local num = (fields[4] or 0) + 1
+            local num = fields[4] and string.format('%.0f', fields[4] + 1) or '1'
             redis.call('HSET', prefix .. 'attempts:' .. attempt,
-                'sta', now, 'job', id, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
+                'sta', stamp, 'job', id, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
             redis.call('HSET', job, 'att', num, 'las', attempt)
             jobs[n + 1], jobs[n + 2], jobs[n + 3], jobs[n + 4] = attempt, id, queue, num
             jobs[n + 5], jobs[n + 6], jobs[n + 7] = fields[1], fields[2], fields[3]

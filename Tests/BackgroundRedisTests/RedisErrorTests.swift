@@ -42,6 +42,11 @@ import Testing
         #expect(RESPValue.string(Array("1x".utf8)).int == nil)
         #expect(RESPValue.integer(3).int == 3)
         #expect(RESPValue.null.int == nil)
+        #expect(RESPValue.integer(1 << 53).int == 1 << 53 && RESPValue.integer(-1 << 53).int == -1 << 53)
+        for absurd in [Int64.max, .min, 1 << 53 + 1] {
+            #expect(RESPValue.integer(absurd).int == nil)
+            #expect(RESPValue.string(Array("\(absurd)".utf8)).int == nil)
+        }
         #expect(RESPValue.string([0x61, 0xff]).text == "a\u{fffd}")
         #expect(RESPValue.integer(1).text == nil)
         #expect(RESPValue.array([.null]).array == [.null])

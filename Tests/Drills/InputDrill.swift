@@ -156,7 +156,7 @@ enum DamagedFields {
     ]
     static let garbage = [
         "abc", "", "1e400", "-1", "1180591620717411303424", "nan", "0x10", "a\r\nb", "{}",
-        String(repeating: "a", count: 10_000), "\0\u{1B}[31m",
+        String(repeating: "a", count: 10_000), "\0\u{1B}[31m", "9223372036854775807", "-9223372036854775808",
     ]
 
     /// Jobs that are nowhere, have no record, and of which the worker said nothing.

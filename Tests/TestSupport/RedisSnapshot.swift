@@ -97,6 +97,8 @@ extension StoreSnapshot {
         guard let expected = name == "awaited" ? "string" : Self.types[kind] else { return true }
         guard type == expected else { return false }
         let values = content.array ?? []
+        // Redis keeps nothing that is empty: it has expired since its type was asked for.
+        if content.isNull || (values.isEmpty && type != "string") { return true }
         let pairs = stride(from: 0, to: values.count - 1, by: 2).map { (values[$0].text ?? "", values[$0 + 1]) }
         switch (type, kind) {
         case ("hash", "stats"):

@@ -290,8 +290,11 @@ public struct BatchStatus: Sendable, Hashable, Encodable {
 
     /// Reads the fields of a batch's hash.
     package init(id: String, fields: [String: String]) {
-        func count(_ name: String) -> Int { fields[name].flatMap { Int($0) } ?? 0 }
-        func date(_ name: String) -> Date? { fields[name].flatMap { Int64($0) }.map { Date(milliseconds: $0) } }
+        func number(_ name: String) -> Int64? {
+            fields[name].flatMap { Int64($0) }.flatMap { (0...1 << 53).contains($0) ? $0 : nil }
+        }
+        func count(_ name: String) -> Int { number(name).map { Int($0) } ?? 0 }
+        func date(_ name: String) -> Date? { number(name).map { Date(milliseconds: $0) } }
         counts = BatchCounts(
             id: id,
             total: count("tot"),

@@ -13,14 +13,15 @@ extension Manager {
         var `class` = JobOptions()
     }
 
-    func newJob<J: Job>(_ job: J, _ terms: Terms) throws -> NewJob {
+    /// - Parameter name: the type's own, which takes a while to make: of many jobs it is made once.
+    func newJob<J: Job>(_ job: J, _ terms: Terms, as name: String = J.name) throws -> NewJob {
         let arguments: Data
         do {
             arguments = try canonicalEncoder.encode(job)
         } catch {
-            throw BackgroundError(.invalidArgument, "A \(J.name) can't be written as JSON: \(error)", cause: error)
+            throw BackgroundError(.invalidArgument, "A \(name) can't be written as JSON: \(error)", cause: error)
         }
-        return try newJob(J.name, [UInt8](arguments), terms)
+        return try newJob(name, [UInt8](arguments), terms)
     }
 
     func newJob(
@@ -39,7 +40,6 @@ extension Manager {
         try Names.checkQueue(request.queue)
         if let id = terms.id { try Names.checkID(id) }
         try Self.checkSize(of: arguments.count, className, limit: maximumArguments)
-        let all = request.options.or(terms.class)
         return NewJob(
             id: terms.id ?? .randomUUID(),
             queue: request.queue,
@@ -48,8 +48,8 @@ extension Manager {
             due: try DueTime.due(in: terms.delay, at: terms.time),
             fields: try request.options.fields() + request.options.placement(or: terms.class).placement()
                 + Self.headerField(request.headers),
-            expiry: try all.expiry(),
-            lock: try all.unique?.lock(
+            expiry: try JobOptions.expiry(request.options.expires ?? terms.class.expires),
+            lock: try (request.options.unique ?? terms.class.unique)?.lock(
                 namespace: namespace,
                 className: className,
                 queue: request.queue,

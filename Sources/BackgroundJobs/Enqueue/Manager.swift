@@ -152,7 +152,8 @@ public final class Manager: Sendable {
         options: JobOptions = JobOptions()
     ) async throws -> [JobHandle<J.Output>] {
         let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
-        return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms) }).map { $0.of() }
+        let name = J.name
+        return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms, as: name) }).map { $0.of() }
     }
 
     /// Enqueues any number of jobs by class name, in transactions of up to a thousand jobs and 4 MiB of arguments.

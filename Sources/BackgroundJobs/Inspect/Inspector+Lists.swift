@@ -87,7 +87,7 @@ extension Inspector {
             let ids = try replies[1].orThrow(naming: list).array ?? []
             found += ids.compactMap(\.text).map { ($0, state) }
             guard found.count <= limit else { break }
-            skip = max(0, skip - Int(clamping: replies[0].int ?? 0))
+            skip = max(0, skip - Int(replies[0].int ?? 0))
         }
         let page = found.prefix(limit)
         let records = try await records(of: page.map(\.id))

@@ -4,41 +4,71 @@ public import Logging
 /// What a job may know of the attempt that runs it.
 public struct JobContext: Sendable {
     /// The job's ID: the same for each attempt, so it serves as an idempotency key.
-    public let jobID: String
+    public var jobID: String { facts.job.id }
     /// The ID of this attempt.
-    public let attemptID: String
+    public var attemptID: String { facts.job.attempt }
     /// The number of this attempt, from 1.
-    public let attempt: Int
+    public var attempt: Int { facts.job.number }
     /// How many attempts of the job have failed by themselves before this one.
-    public let failures: Int
+    public var failures: Int { facts.failures }
     /// The queue it was taken from.
-    public let queue: String
+    public var queue: String { facts.job.queue }
     /// The class name under which it was enqueued.
-    public let className: String
+    public var className: String { facts.job.className ?? "" }
     /// The arguments, as the bytes that were enqueued.
-    public let arguments: [UInt8]
+    public var arguments: [UInt8] { facts.job.arguments }
     /// When it was queued, by the Redis server's clock; nil where its hash does not tell.
-    public let queuedAt: Date?
+    public var queuedAt: Date? { facts.job.queuedAt.map { Date(milliseconds: $0) } }
     /// The node that runs it, as in `bg-cli workers`.
-    public let node: String
+    public var node: String { facts.node }
     /// The periodic job that fired it, and the time that it was fired for; nil: none did.
-    public let periodic: PeriodicFiring?
+    public var periodic: PeriodicFiring? { facts.periodic }
     /// A logger that carries these as metadata. Middleware may add to it.
     public var logger: Logger {
         get { changedLogger ?? taggedLogger }
         set { changedLogger = newValue }
     }
-    private let plainLogger: Logger
     private var changedLogger: Logger?
 
     /// Further fields of the job's hash, as they are there.
-    let fields: [String: String]
+    var fields: [String: String] { facts.job.fields }
     /// What it says of itself.
-    let notes: AttemptNotes
-    private let reason: @Sendable () -> Cancellation?
-    private let makeManager: (@Sendable () throws -> Manager)?
+    var notes: AttemptNotes { facts.notes }
+    private let facts: Facts
     /// What middleware has added, by the type of its key.
     private var values: [ObjectIdentifier: any Sendable] = [:]
+
+    /// What is the same in each copy.
+    private final class Facts: Sendable {
+        let job: ClaimedJob
+        let failures: Int
+        let node: String
+        let periodic: PeriodicFiring?
+        let logger: Logger
+        let notes: AttemptNotes
+        let makeManager: (@Sendable () throws -> Manager)?
+        let reason: @Sendable () -> Cancellation?
+
+        init(
+            _ job: ClaimedJob,
+            failures: Int,
+            node: String,
+            periodic: PeriodicFiring?,
+            logger: Logger,
+            notes: AttemptNotes,
+            manager: (@Sendable () throws -> Manager)?,
+            cancellation: @escaping @Sendable () -> Cancellation?
+        ) {
+            self.job = job
+            self.failures = failures
+            self.node = node
+            self.periodic = periodic
+            self.logger = logger
+            self.notes = notes
+            makeManager = manager
+            reason = cancellation
+        }
+    }
 
     /// Why an attempt's task was cancelled.
     public enum Cancellation: String, Sendable, Hashable, Codable {
@@ -53,7 +83,7 @@ public struct JobContext: Sendable {
     }
 
     /// Why the task was cancelled; nil if it was not.
-    public var cancellation: Cancellation? { reason() }
+    public var cancellation: Cancellation? { facts.reason() }
 
     /// Whether this attempt has been taken away from its worker: it is run elsewhere, or will be, and its result will be
     /// refused. The task is cancelled at the same moment.
@@ -79,17 +109,19 @@ public struct JobContext: Sendable {
         periodic: PeriodicFiring? = nil,
         cancellation: @escaping @Sendable () -> Cancellation? = { nil }
     ) {
-        self.init(
-            jobID: jobID,
-            attemptID: attemptID,
-            attempt: attempt,
-            failures: failures,
+        let job = ClaimedJob(
+            attempt: attemptID,
+            id: jobID,
             queue: queue,
+            number: attempt,
             className: className,
             arguments: arguments,
-            queuedAt: nil,
+            queuedAt: nil
+        )
+        facts = Facts(
+            job,
+            failures: failures,
             node: "",
-            fields: [:],
             periodic: periodic,
             logger: logger,
             notes: AttemptNotes(),
@@ -99,42 +131,29 @@ public struct JobContext: Sendable {
     }
 
     init(
-        jobID: String,
-        attemptID: String,
-        attempt: Int,
-        failures: Int,
-        queue: String,
-        className: String,
-        arguments: [UInt8],
-        queuedAt: Date?,
+        _ job: ClaimedJob,
         node: String,
-        fields: [String: String],
-        periodic: PeriodicFiring?,
         logger: Logger,
         notes: AttemptNotes,
         manager: (@Sendable () throws -> Manager)?,
         cancellation: @escaping @Sendable () -> Cancellation?
     ) {
-        self.jobID = jobID
-        self.attemptID = attemptID
-        self.attempt = attempt
-        self.failures = failures
-        self.queue = queue
-        self.className = className
-        self.arguments = arguments
-        self.queuedAt = queuedAt
-        self.node = node
-        self.fields = fields
-        self.notes = notes
-        self.periodic = periodic
-        plainLogger = logger
-        makeManager = manager
-        reason = cancellation
+        let failures = job.fields["ers"].flatMap { Int($0) }.flatMap { (0...1 << 53).contains($0) ? $0 : nil }
+        facts = Facts(
+            job,
+            failures: failures ?? 0,
+            node: node,
+            periodic: PeriodicFiring(job.fields),
+            logger: logger,
+            notes: notes,
+            manager: manager,
+            cancellation: cancellation
+        )
     }
 
     /// Made when it is asked for: most jobs of a busy worker say nothing.
     private var taggedLogger: Logger {
-        var logger = plainLogger
+        var logger = facts.logger
         logger[metadataKey: LogKey.job] = "\(jobID)"
         logger[metadataKey: LogKey.attempt] = "\(attemptID)"
         logger[metadataKey: LogKey.number] = "\(attempt)"
@@ -158,7 +177,7 @@ public struct JobContext: Sendable {
     /// - Throws: ``BackgroundError`` where there is none: in a context that a test made without one.
     public var manager: Manager {
         get throws {
-            guard let makeManager else {
+            guard let makeManager = facts.makeManager else {
                 throw BackgroundError(.unavailable, "This context has no manager: give one where it is made.")
             }
             return try makeManager()

@@ -31,7 +31,9 @@ extension JobOptions {
     }
 
     /// How long after its time the first attempt may begin, in ms.
-    package func expiry() throws(BackgroundError) -> Int64? {
+    package func expiry() throws(BackgroundError) -> Int64? { try Self.expiry(expires) }
+
+    static func expiry(_ expires: Duration?) throws(BackgroundError) -> Int64? {
         guard let expires else { return nil }
         _ = try Self.checked(expires, "expires")
         return expires.ceilingMilliseconds

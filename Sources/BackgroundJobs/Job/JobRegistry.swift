@@ -6,16 +6,34 @@ public struct JobRegistry: Sendable {
     public typealias Handler = @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> Void
 
     /// What is known of a class.
-    package struct Entry: Sendable {
-        package var options: JobOptions
-        var execution = JobExecution.pool
+    package final class Entry: Sendable {
+        package let options: JobOptions
+        let execution: JobExecution
         /// Runs one attempt; returns the result as JSON, if there is one.
-        package var handler: @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> [UInt8]?
-        var outcome: @Sendable (any Error) -> JobOutcome? = { _ in nil }
-        var onFailure: @Sendable (JobFailure) async -> Void = { _ in }
-        var onDeath: @Sendable (JobFailure) async -> Void = { _ in }
+        package let handler: @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> [UInt8]?
+        let outcome: @Sendable (any Error) -> JobOutcome?
+        let onFailure: @Sendable (JobFailure) async -> Void
+        let onDeath: @Sendable (JobFailure) async -> Void
         /// Whether it is a program of its own.
-        var isProgram = false
+        let isProgram: Bool
+
+        init(
+            options: JobOptions,
+            execution: JobExecution = .pool,
+            handler: @escaping @Sendable (_ arguments: [UInt8], _ context: JobContext) async throws -> [UInt8]?,
+            outcome: @escaping @Sendable (any Error) -> JobOutcome? = { _ in nil },
+            onFailure: @escaping @Sendable (JobFailure) async -> Void = { _ in },
+            onDeath: @escaping @Sendable (JobFailure) async -> Void = { _ in },
+            isProgram: Bool = false
+        ) {
+            self.options = options
+            self.execution = execution
+            self.handler = handler
+            self.outcome = outcome
+            self.onFailure = onFailure
+            self.onDeath = onDeath
+            self.isProgram = isProgram
+        }
     }
 
     package private(set) var entries: [String: Entry] = [:]

@@ -35,6 +35,7 @@ extension JobOptions {
     ///
     /// - Throws: ``BackgroundError`` for a value that is not allowed.
     package func placement() throws(BackgroundError) -> [Field] {
+        guard on != nil || avoiding != nil || fallback != nil else { return [] }
         var fields: [Field] = []
         for (name, value, option) in [("on", on, "on"), ("avo", avoiding, "avoiding")] {
             guard let value else { continue }

@@ -1,11 +1,37 @@
+import Foundation
+import Synchronization
+
+/// Random bits of the system, fetched 256 bytes at a time, which is the most that getentropy(3) gives: to fetch them for
+/// each ID takes longer than all the rest of making it.
+private struct RandomBits: RandomNumberGenerator {
+    private static let count = 32
+    private var numbers = [UInt64](repeating: 0, count: count)
+    private var left = 0
+
+    mutating func next() -> UInt64 {
+        if left == 0 { fetch() }
+        left -= 1
+        defer { numbers[left] = 0 }
+        return numbers[left]
+    }
+
+    private mutating func fetch() {
+        left = Self.count
+        guard numbers.withUnsafeMutableBytes({ getentropy($0.baseAddress!, $0.count) }) != 0 else { return }
+        var system = SystemRandomNumberGenerator()
+        for index in numbers.indices { numbers[index] = system.next() }
+    }
+}
+
+private let randomBits = Mutex(RandomBits())
+
 extension String {
     /// A random (version 4) UUID in lower case, as RFC 9562 writes it.
     ///
     /// Written here and not taken from Foundation because a worker needs one for every attempt: this one makes a single
     /// allocation.
     package static func randomUUID() -> String {
-        var generator = SystemRandomNumberGenerator()
-        return randomUUID(using: &generator)
+        randomBits.withLock { randomUUID(using: &$0) }
     }
 
     package static func randomUUID(using generator: inout some RandomNumberGenerator) -> String {

@@ -97,13 +97,12 @@ end
 local function begin_attempt(job, queue, num, last, delivery, budget, window)
     local attempt = next_offer()
     if not attempt then return nil end
-    local record = { 'sta', now, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num }
-    local n = #record
-    if last then record[n + 1], record[n + 2], n = 'prv', last, n + 2 end
-    if delivery then record[n + 1], record[n + 2], n = 'dlv', delivery, n + 2 end
-    if budget then record[n + 1], record[n + 2], n = 'crm', budget, n + 2 end
-    if window then record[n + 1], record[n + 2], n = 'crw', window, n + 2 end
-    redis.call('HSET', key('attempts', attempt), unpack(record))
+    local record = key('attempts', attempt)
+    redis.call('HSET', record, 'sta', stamp, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
+    if last then redis.call('HSET', record, 'prv', last) end
+    if delivery then redis.call('HSET', record, 'dlv', delivery) end
+    if budget then redis.call('HSET', record, 'crm', budget) end
+    if window then redis.call('HSET', record, 'crw', window) end
     used[attempt] = true
     return attempt
 end
@@ -266,7 +265,7 @@ local function deal(queue, id, begun, from)
         wanted = 0
         return false
     end
-    local num = (counted_field(queue, id, 'att', fields.att) or 0) + 1
+    local num = fields.att and string.format('%.0f', (counted_field(queue, id, 'att', fields.att) or 0) + 1) or '1'
     local attempt = begin_attempt(id, queue, num, last, delivery, budget, window)
     if not attempt then
         short = false

@@ -43,6 +43,12 @@ local function notice(queue, sentence)
     notices[#notices + 1] = sentence
 end
 
+-- How long an attempt took, as its worker says; 0 where that is no such time.
+local function milliseconds(text)
+    local value = tonumber(text)
+    return value and value >= 0 and value <= 9007199254740992 and value or 0
+end
+
 relieve()
 
 -- 1. What completed, a queue at a time.
@@ -72,13 +78,13 @@ for queue, batch in pairs(completed) do
             except(batch.indexes[i], seen[attempt] and 'done' or settled(attempt))
         else
             -- The first write for this item, and of this type: where the hash is none, nothing has been done to it.
-            local written, wrong = look('HSET', key('attempts', attempt), 'fin', now, 'time', batch.times[i])
+            local written, wrong = look('HSET', key('attempts', attempt), 'fin', stamp, 'time', batch.times[i])
             if written then
                 seen[attempt] = true
                 gone[#gone + 1] = attempt
-                scored[#scored + 1] = now
+                scored[#scored + 1] = stamp
                 scored[#scored + 1] = attempt
-                run = run + (number(batch.times[i]) and tonumber(batch.times[i]) or 0)
+                run = run + milliseconds(batch.times[i])
             else
                 except(batch.indexes[i], wrong)
             end
@@ -150,7 +156,7 @@ local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, targ
     count(queue, counter_of[ending], 1)
     if err == 'Timeout' and set == 'failed' then count(queue, 'timeout', 1) end
     if ending == 'discarded' then count(queue, 'discarded', 1) end
-    if set ~= 'ended' then count(queue, 'run', number(ms) and tonumber(ms) or 0, true) end
+    if set ~= 'ended' then count(queue, 'run', milliseconds(ms), true) end
     for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
     if ending == 'completed' then
         -- Success has the last word, whatever became of the job meanwhile; but what its end has set going stays so.

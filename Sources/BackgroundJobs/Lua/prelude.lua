@@ -5,6 +5,8 @@
 local prefix = ARGV[1] .. ':'
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- The same as text: of a number Redis makes text (`%.17g`) at each call that it is given to.
+local stamp = string.format('%.0f', now)
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
 

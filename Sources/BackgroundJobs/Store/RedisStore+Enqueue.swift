@@ -5,7 +5,7 @@ extension RedisStore {
     /// memory refuses the transaction whole. A uniqueness lock takes a script.
     @discardableResult
     package func enqueue(_ jobs: [NewJob]) async throws(BackgroundError) -> [String: Duplicate] {
-        let plain = jobs.filter { $0.lock == nil }
+        let plain = jobs.allSatisfy { $0.lock == nil } ? jobs : jobs.filter { $0.lock == nil }
         var holders = plain.isEmpty ? [:] : try await enqueuePlain(plain)
         guard plain.count < jobs.count else { return holders }
         for job in jobs {
@@ -110,13 +110,9 @@ extension RedisStore {
         let now = try await serverTime()
         var pipeline = Pipeline()
         pipeline.command("MULTI")
-        var lines = 0
-        for job in jobs {
-            appendHash(of: job, queuedAt: now, to: &pipeline)
-            lines += 1
-        }
+        for job in jobs { appendHash(of: job, queuedAt: now, to: &pipeline) }
         let pushes = appendPushes(of: jobs, now: now, to: &pipeline)
-        let queues = Set(jobs.map(\.queue))
+        let queues = Set(pushes.map { jobs[$0[0]].queue })
         pipeline.begin(argumentCount: 2 + queues.count)
         pipeline.append("SADD")
         pipeline.append(keys.queues)
@@ -214,13 +210,14 @@ extension RedisStore {
     /// One RPUSH or ZADD for each queue; returns which jobs each of them pushes.
     private func appendPushes(of jobs: [NewJob], now: Int64, to pipeline: inout Pipeline) -> [[Int]] {
         var pushes: [[Int]] = []
-        var places: [String: Int] = [:]
+        // Of each push. There are few of them, as a rule one.
+        var targets: [(queue: String, isScheduled: Bool)] = []
         for (index, job) in jobs.enumerated() {
-            let target = due(job, now) == nil ? keys.ready(job.queue) : keys.scheduled(job.queue)
-            if let place = places[target] {
+            let target = (job.queue, due(job, now) != nil)
+            if let place = targets.lastIndex(where: { $0 == target }) {
                 pushes[place].append(index)
             } else {
-                places[target] = pushes.count
+                targets.append(target)
                 pushes.append([index])
             }
         }

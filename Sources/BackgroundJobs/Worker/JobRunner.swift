@@ -66,19 +66,9 @@ struct JobRunner: Sendable {
         onNote: @escaping @Sendable () -> Void = {},
         cancellation: @escaping @Sendable () -> JobContext.Cancellation?
     ) -> Attempt {
-        let className = job.className ?? ""
         let context = JobContext(
-            jobID: job.id,
-            attemptID: job.attempt,
-            attempt: job.number,
-            failures: job.fields["ers"].flatMap { Int($0) }.flatMap { (0...1 << 53).contains($0) ? $0 : nil } ?? 0,
-            queue: job.queue,
-            className: className,
-            arguments: job.arguments,
-            queuedAt: job.queuedAt.map { Date(milliseconds: $0) },
+            job,
             node: node,
-            fields: job.fields,
-            periodic: PeriodicFiring(job.fields),
             logger: logger,
             notes: AttemptNotes(onChange: onNote),
             manager: manager,

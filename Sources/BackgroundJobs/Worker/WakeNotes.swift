@@ -101,7 +101,7 @@ final class WakeNotes: Sendable {
             pass(note, on: key)
         case .unfit:
             state.withLock { $0.deafUntil = .now + blockTime }
-            let hops = (words.first.flatMap { Int($0) } ?? 0) + 1
+            let hops = min(words.first.flatMap { Int($0) } ?? 0, Self.mostHops) + 1
             if hops <= Self.mostHops { pass("\(hops) " + words.dropFirst().joined(separator: " "), on: key) }
         }
     }

@@ -91,15 +91,16 @@ struct QueueNames: ParsableArguments {
             for queue in queues {
                 try StandardStream.output.write("\(queue) \(changed.contains(queue) ? word : "unchanged")\n")
             }
-            tellUnknown(inspector, before: known)
+            for queue in queues where !known.contains(queue) {
+                note("No queue \(queue) is known here. If the name is right, it counts once there is one.")
+            }
         }
     }
 
     /// Says which of the queues nobody has used yet: their names may be misspelt.
-    private func tellUnknown(_ inspector: Inspector, before known: [String]) {
-        for queue in queues where !known.contains(queue) {
-            note("No queue \(queue) is known here. If the name is right, it counts once there is one.")
-        }
+    static func tellUnknown(_ queues: [String], _ inspector: Inspector) async throws {
+        let known = try await inspector.queues()
+        for queue in queues where !known.contains(queue) { note("No queue \(queue) is known here.") }
     }
 }
 

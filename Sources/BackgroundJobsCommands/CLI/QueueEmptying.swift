@@ -37,7 +37,10 @@ struct QueueClearCommand: AsyncParsableCommand {
     func run() async throws {
         try await connection.withInspector { inspector in
             let plan = try await QueuePlan(queue, scheduled, inspector)
-            guard plan.count > 0 else { return try StandardStream.output.write("0 deleted\n") }
+            guard plan.count > 0 else {
+                try StandardStream.output.write("0 deleted\n")
+                return try await QueueNames.tellUnknown([queue], inspector)
+            }
             try confirmation.ask("This deletes the jobs of \(queue) that wait: \(plan.text).")
             let result = try await ProgressReport.inSteps(unit: "jobs", outcome: "deleted") { progress in
                 try await inspector.clear(queue: queue, scheduled: scheduled, progress: progress)
@@ -91,7 +94,10 @@ struct QueueMoveCommand: AsyncParsableCommand {
     func run() async throws {
         try await connection.withInspector { inspector in
             let plan = try await QueuePlan(queue, scheduled, inspector)
-            guard plan.count > 0 else { return try StandardStream.output.write("0 moved\n") }
+            guard plan.count > 0 else {
+                try StandardStream.output.write("0 moved\n")
+                return try await QueueNames.tellUnknown([queue], inspector)
+            }
             let known = try await inspector.queues()
             let isNew = known.contains(target) ? "" : " No queue \(target) is known here yet."
             try confirmation.ask("This moves the jobs of \(queue) that wait to \(target): \(plan.text).\(isNew)")

@@ -75,7 +75,13 @@ struct StatusCommand: AsyncParsableCommand {
         var seen: Set<String> = []
         let names = queues?.split(separator: ",").map(String.init).filter { seen.insert($0).inserted }
         guard let watch else {
-            return try await connection.withInspector { try await show($0.status(queues: names)) }
+            return try await connection.withInspector { inspector in
+                let status = try await inspector.status(queues: names)
+                try show(status)
+                guard names != nil else { return }
+                let idle = status.queues.filter { $0.workers == 0 }.map(\.name)
+                try await QueueNames.tellUnknown(idle, inspector)
+            }
         }
         let interval = try watch.duration
         // Nothing is under way that would have to be put right.

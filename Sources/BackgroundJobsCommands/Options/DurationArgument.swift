@@ -59,7 +59,11 @@ struct DurationArgument: Sendable, Hashable, ExpressibleByArgument, CustomString
         guard seconds <= Double(limit.components.seconds) else {
             throw ValidationError("The longest time is \(DurationArgument(limit)).")
         }
-        // Whole nanoseconds, so that 0.1 is a tenth and not its nearest binary fraction.
-        return DurationArgument(.nanoseconds(Int64((seconds * 1e9).rounded())))
+        // Whole nanoseconds, so that 0.1 is a tenth and not its nearest binary fraction; where a Double does not hold so many
+        // digits, whole milliseconds.
+        return DurationArgument(
+            seconds < 1e6
+                ? .nanoseconds(Int64((seconds * 1e9).rounded())) : .milliseconds(Int64((seconds * 1e3).rounded()))
+        )
     }
 }

@@ -17,13 +17,16 @@ package enum RESPValue: Sendable, Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The integer, also when it came as a string of digits.
+    /// The integer, also when it came as a string of digits; nil beyond 2^53 either way: no count, time or ID of Redis is as
+    /// large, and what is added up of smaller ones does not overflow.
     package var int: Int64? {
-        switch self {
-        case .integer(let value): value
-        case .string(let bytes): Int64(String(decoding: bytes, as: UTF8.self))
-        case .null, .error, .array: nil
-        }
+        let number: Int64? =
+            switch self {
+            case .integer(let value): value
+            case .string(let bytes): Int64(String(decoding: bytes, as: UTF8.self))
+            case .null, .error, .array: nil
+            }
+        return number.flatMap { $0.magnitude <= 1 << 53 ? $0 : nil }
     }
 
     /// The elements of an array.

@@ -91,6 +91,22 @@ extension CLI {
             }
         }
 
+        @Test("says which name it does not know, since that may be misspelt", arguments: ["clear", "move", "status"])
+        func unknown(verb: String) async throws {
+            try await CLIBench.with { bench in
+                _ = try await bench.manager.enqueue("Mail", queue: "high")
+                let words =
+                    switch verb {
+                    case "clear": ["queue", "clear", "hgih"]
+                    case "move": ["queue", "move", "hgih", "high"]
+                    default: ["status", "-q", "high,hgih"]
+                    }
+                let ran = try await bench.cli(words)
+                #expect(ran.exit == .status(0) && ran.error.contains("No queue hgih is known here."))
+                #expect(!ran.error.contains("No queue high"))
+            }
+        }
+
         @Test("names a list of a wrong type, and stops")
         func wrongType() async throws {
             try await CLIBench.with { bench in

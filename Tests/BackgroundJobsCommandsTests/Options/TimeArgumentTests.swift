@@ -9,7 +9,7 @@ import Testing
         ("500ms", Duration.milliseconds(500)), ("5s", .seconds(5)), ("5m", .seconds(300)), ("2h", .seconds(7200)),
         ("1d", .seconds(86_400)), ("5", .seconds(5)), ("0", .zero), ("0.1", .milliseconds(100)),
         ("1.5h", .seconds(5400)),
-        ("36500d", DurationArgument.limit),
+        ("36500d", DurationArgument.limit), ("2147483641.58", .milliseconds(2_147_483_641_580)),
     ])
     func reads(text: String, duration: Duration) throws {
         #expect(try DurationArgument.parse(text).duration == duration)

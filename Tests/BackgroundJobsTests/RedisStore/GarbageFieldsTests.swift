@@ -7,7 +7,9 @@ import Testing
 @Suite("Garbage in the fields of hashes", .serialized, .timeLimit(.minutes(20)))
 struct GarbageFieldsTests {
     static let garbage: [[UInt8]] =
-        ["abc", "", "1e400", "-1", "1180591620717411303424", "nan", "0x10", "a\r\nb", "{}"].map { Array($0.utf8) }
+        ["abc", "", "1e400", "-1", "1180591620717411303424", "nan", "0x10", "a\r\nb", "{}", "\(Int64.min)"].map {
+            Array($0.utf8)
+        }
         + [Array(repeating: 0x61, count: 10_000), Array(0...255)]
 
     static let jobFields = [
