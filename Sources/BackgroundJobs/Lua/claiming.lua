@@ -93,25 +93,18 @@ local function rules_of(queue, job, fields)
     return delivery == 'amo' and delivery or nil, budget, window
 end
 
--- Writes the attempt hash under the next offered ID; one that is taken by a key of another type is passed over.
+-- Writes the attempt hash under the next offered ID, of which there is no key; nil where there is none left.
 local function begin_attempt(job, queue, num, last, delivery, budget, window)
     local attempt = next_offer()
-    while attempt do
-        local record = key('attempts', attempt)
-        local written, fault = look('HSET', record,
-            'sta', stamp, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
-        if written then
-            if last then redis.call('HSET', record, 'prv', last) end
-            if delivery then redis.call('HSET', record, 'dlv', delivery) end
-            if budget then redis.call('HSET', record, 'crm', budget) end
-            if window then redis.call('HSET', record, 'crw', window) end
-            used[attempt] = true
-            return attempt
-        end
-        notice(queue, 'attempt ' .. attempt .. ' passed over: ' .. fault)
-        attempt = next_offer()
-    end
-    return nil
+    if not attempt then return nil end
+    local record = key('attempts', attempt)
+    redis.call('HSET', record, 'sta', stamp, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
+    if last then redis.call('HSET', record, 'prv', last) end
+    if delivery then redis.call('HSET', record, 'dlv', delivery) end
+    if budget then redis.call('HSET', record, 'crm', budget) end
+    if window then redis.call('HSET', record, 'crw', window) end
+    used[attempt] = true
+    return attempt
 end
 
 -- A job that is not to begin is recorded as an attempt with the number 0.

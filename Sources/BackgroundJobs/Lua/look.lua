@@ -16,7 +16,7 @@ local function size(command, of) return look(command, of) or much end
 local function first(of)
     local found = look('ZRANGE', of, 0, 0, 'WITHSCORES')
     if not found then return 0 end
-    local score = found[2] and (tonumber(found[2]) or 0)
+    local score = found[2] and tonumber(found[2])
     if not score or score == math.huge then return nil end
     return math.max(-much, math.min(score - now, much))
 end

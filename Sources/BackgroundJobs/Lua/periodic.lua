@@ -22,8 +22,8 @@ local most_values = 2000
 
 -- A score in whole ms, as text; nil for +inf.
 local function whole(score)
-    local value = tonumber(score) or 0
-    if value ~= value or value > 9007199254740992 then return nil end
+    local value = tonumber(score)
+    if value > 9007199254740992 then return nil end
     return string.format('%.0f', math.max(0, math.floor(value)))
 end
 

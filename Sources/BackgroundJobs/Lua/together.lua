@@ -112,9 +112,6 @@ elseif verb == 'add' then
     if #new > 0 then redis.call('HSET', batch_key, 'tot', fields.tot + #new, 'pen', fields.pen + #new) end
 elseif verb == 'close' and fields.opn then
     redis.call('HDEL', batch_key, 'opn')
-    if fields.pen == 0 then
-        fields.opn = nil
-        count_in_batch(complete_batch(batch, fields))
-    end
+    if fields.pen == 0 then count_in_batch(complete_batch(batch, fields)) end
 end
 return 'done'

@@ -76,6 +76,22 @@ struct LookTests {
         }
     }
 
+    @Test("times that nobody can mean are as far away as can be told")
+    func farAway() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            try await redis.send("ZADD", "ns:scheduled:q", "1e300", "a")
+            try await redis.send("ZADD", "ns:scheduled:p", "-inf", "a")
+            try await redis.send("ZADD", "ns:dead:q", "-inf", "a")
+            try await redis.send("ZADD", "ns:dead:p", "inf", "a")
+            try await redis.send("ZADD", "ns:crons", "-1e300", "a")
+            let look = try await redis.look(["q", "p"], readsQueues: false)
+            #expect(look.queues["q"]?.due == Self.much && look.queues["p"]?.due == 0)
+            #expect(look.queues["q"]?.kept[.dead] == Look.Kept(count: 1, age: Self.much))
+            #expect(look.queues["p"]?.kept[.dead] == Look.Kept(count: 1, age: nil))
+            #expect(look.firing == 0)
+        }
+    }
+
     @Test("what is of a wrong type counts as much to do, now")
     func wrongTypes() async throws {
         try await SharedRedis.withStore(namespace: "ns") { redis in

@@ -92,6 +92,23 @@ struct MaxMemoryTests {
         #expect(try await store.set("processing:q") == [])
     }
 
+    @Test("lets what waits be cleared, moved and paused, and what is dead be run again")
+    func queues() async throws {
+        let server = try await RedisServer.start(options: ["--maxmemory-policy noeviction"], tcp: false)
+        try await withRedisStore(server) { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await store.enqueue("dead", "a", "b")
+            try await store.finish(store.claimOne(), .dead(error: "E", message: ""))
+            try await redis.send("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await redis.clear(.ready, of: "q", limit: 1) == WaitingStep(taken: 1, done: 1))
+            #expect(try await redis.move(.ready, from: "q", to: "r", limit: 9) == WaitingStep(taken: 1, done: 1))
+            #expect(try await redis.setPaused(true, ["q"]) == ["q"])
+            #expect(try await redis.retry(["dead"], onlyDead: true) == [.queued])
+            #expect(try await store.list("ready:r") == ["b"])
+        }
+        await server.stop()
+    }
+
     @Test("lets periodic jobs be paused, resumed and ended")
     func periodicJobs() async throws {
         let server = try await RedisServer.start(options: ["--maxmemory-policy noeviction"], tcp: false)

@@ -165,6 +165,41 @@ struct AwaitConformance {
         await server.stop()
     }
 
+    @Test("keeps no end waiting for a look as long as there is nobody")
+    func nobody() async throws {
+        let server = try await RedisServer.start(tcp: false)
+        try await withRedisStore(server) { redis in
+            let store = StoreUnderTest(redis: redis)
+            func looks() async throws -> Bool {
+                try await redis.send("INFO", "commandstats").text?.contains("cmdstat_smembers") == true
+            }
+            try await store.enqueue("a", "b")
+            try await store.finish(store.claimOne(), .dead(error: "E", message: ""))
+            #expect(try await looks() == false)
+            #expect(try await await_(store, "nobody") == [JobEnd(job: "nobody", end: "Missing")])
+            try await store.finish(store.claimOne(), .dead(error: "E", message: ""))
+            #expect(try await looks())
+        }
+        await server.stop()
+    }
+
+    @Test("what several say of themselves at once is kept of each", arguments: StoreKind.allCases)
+    func severalNotes(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b", "c")
+            let jobs = try await store.claim(3).jobs
+            try await store.finish(jobs[1])
+            let told = [["prg": "0.1", "prm": "x", "nte": "{}"], ["prg": "0.2"], ["prg": "0.3", "prm": "z"]]
+            let notes = zip(jobs, told).map { AttemptNote(attempt: $0.attempt, queue: "q", fields: $1) }
+            #expect(try await store.store.note(notes) == 2)
+            for (job, fields) in zip([jobs[0], jobs[2]], [told[0], told[2]]) {
+                let record = try #require(try await store.attempt(job.attempt))
+                #expect(["prg", "prm", "nte"].allSatisfy { record[$0] == fields[$0] })
+            }
+            #expect(try await store.attempt(jobs[1].attempt)?["prg"] == nil)
+        }
+    }
+
     @Test("what a job says of itself is kept while it runs", arguments: StoreKind.allCases)
     func notes(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

@@ -33,6 +33,27 @@ struct BatchConformance {
 
     private func called(_ store: StoreUnderTest) async throws -> [String] { try await store.list("ready:callbacks") }
 
+    @Test("stands in a hash of its own, and tells which is around it", arguments: StoreKind.allCases)
+    func record(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await open(store)
+            try await open(store, "inner", in: "b")
+            let batches = try await store.snapshot().batches
+            for (id, parent, members) in [("b", nil, "1"), ("inner", "b", "0")] as [(String, String?, String)] {
+                var record = try #require(batches[id])
+                #expect(record.number("qat") != nil)
+                record["qat"] = nil
+                let fields: [String: String?] = [
+                    "opn": "1", "tot": members, "pen": members, "suc": "0", "ded": "0", "oth": "0", "prn": parent,
+                    "dsc": "some words", "cmp": "\(id)-complete", "scs": "\(id)-success", "dth": "\(id)-death",
+                ]
+                #expect(record == .init(fields.compactMapValues { $0.map { Array($0.utf8) } }))
+            }
+            for event in ["complete", "success", "death"] { #expect(try await store.job("b-\(event)")?["blk"] == "1") }
+            #expect(try await store.snapshot().sets.isEmpty, "no queue is named where nothing waits yet")
+        }
+    }
+
     @Test("calls back once when all have succeeded", arguments: StoreKind.allCases)
     func success(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

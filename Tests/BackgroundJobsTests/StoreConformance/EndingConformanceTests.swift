@@ -243,4 +243,18 @@ struct EndingConformance {
             #expect(jobs[1].fields.isEmpty)
         }
     }
+
+    @Test("the worker is told what is tied to the job, and what it brings along", arguments: StoreKind.allCases)
+    func toldOfTies(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store)
+            let told = ["ers", "unq", "nxt", "onf", "bat", "pat", "stp", "flr", "bsm", "hdr", "crn", "due"]
+            try await store.edit { data in
+                for field in told + ["aft", "ori", "plt"] { data.jobs["j"]?[field] = "7" }
+            }
+            let job = try await store.claimOne()
+            #expect(job.fields == Dictionary(uniqueKeysWithValues: told.map { ($0, "7") }))
+            #expect(try await store.claim(1, reoffered: [job.attempt], offered: []).jobs == [job])
+        }
+    }
 }

@@ -111,6 +111,17 @@ struct EnqueueConformance {
         }
     }
 
+    @Test("a job runs as long as its attempt does, though that names no queue", arguments: StoreKind.allCases)
+    func dequeueRunning(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind, damaged: ["I3"]) { store in
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await store.edit { $0.attempts[job.attempt]?["que"] = nil }
+            #expect(try await store.store.dequeue("a") == .running)
+            #expect(try await store.set("processing:q") == [job.attempt])
+        }
+    }
+
     @Test(
         "in a list beyond 10,000 a job is marked, and the claim that meets it drops both",
         arguments: StoreKind.allCases
@@ -132,8 +143,10 @@ struct EnqueueConformance {
             #expect(!claimed.isShort)
             #expect(try await store.job("j0") == nil)
             #expect(try await store.list("ready:q").count == 9999)
+            try await store.enqueue("last")
             #expect(try await store.store.dequeue("j2") == .dequeued)
             #expect(try await store.job("j2") == nil)
+            #expect(try await store.list("ready:q").count == 9999)
         }
     }
 }

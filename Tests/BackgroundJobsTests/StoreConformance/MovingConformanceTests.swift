@@ -71,6 +71,22 @@ struct MovingConformance {
         }
     }
 
+    @Test("an ID that is handed over twice is given back as often as is asked for", arguments: StoreKind.allCases)
+    func recoverTwice(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind, damaged: ["I1"]) { store in
+            try await store.enqueue("a")
+            try await store.edit { data in
+                data.lists["handoff:q"] = ["a", "a", "a"]
+                data.lists["ready:q"] = nil
+            }
+            #expect(try await store.store.recover(["a"], in: "q") == ["a"])
+            #expect(try await store.list("handoff:q") == ["a", "a"])
+            #expect(try await store.store.recover(["a", "a", "a"], in: "q") == ["a", "a"])
+            #expect(try await store.list("ready:q") == ["a", "a", "a"])
+            #expect(try await store.list("handoff:q") == [])
+        }
+    }
+
     @Test(
         "totals and this minute's figures count alike; waiting and running stand in the minute alone",
         arguments: StoreKind.allCases

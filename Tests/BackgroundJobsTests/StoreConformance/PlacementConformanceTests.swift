@@ -159,6 +159,8 @@ struct PlacementConformance {
             #expect(try await store.job("a") == nil)
             #expect(try await store.store.retry(["b"], onlyDead: false) == [.waiting])
             #expect(try await store.store.cancel("b", recordedAs: "x") == .cancelled)
+            let cancelled = try #require(try await store.job("b"))
+            #expect(cancelled["pla"] == nil && cancelled["plt"] == nil, "it is put aside no more")
             #expect(try await store.list("placed:q:on:web1") == ["c"])
             #expect(try await store.store.retry(["b"], onlyDead: false) == [.queued])
             #expect(try await store.list("ready:q") == ["b"])

@@ -198,6 +198,7 @@ struct QueueConformance {
             #expect(try await store.list("ready:q") == [])
             #expect(try await store.job("dequeued") == nil)
             #expect(try await store.job("runs")?["que"] == "q")
+            #expect(try await store.job("gone") == nil, "a hash of it would look like a job")
             #expect(try await store.finish(running) == nil)
             #expect(try await store.claim(3, ["r"]).jobs.map(\.id) == ["odd", "waits"])
         }

@@ -102,6 +102,42 @@ struct SteeringConformance {
     }
 
     @Test(
+        "a cancelled job whose ID is still in a list that was too long to be searched is there once when it is retried",
+        arguments: StoreKind.allCases
+    )
+    func retryFromLongList(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            try await store.edit { data in
+                data.jobs["a"]?["end"] = "Cancelled"
+                data.sets["queues"] = nil
+            }
+            #expect(try await store.store.retry(["a"], onlyDead: false) == [.queued])
+            #expect(try await store.list("ready:q") == ["b", "a"])
+            #expect(try await store.set("queues") == ["q"], "watchers know where it waits")
+        }
+    }
+
+    @Test(
+        "a job that is retried is dead no more, if its queue or that of its last attempt has been changed by hand",
+        arguments: StoreKind.allCases,
+        ["job", "attempt"]
+    )
+    func retryElsewhere(_ kind: StoreKind, _ changed: String) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await store.finish(job, .dead(error: "E", message: ""))
+            try await store.edit { data in
+                if changed == "job" { data.jobs["a"]?["que"] = "r" } else { data.attempts[job.attempt]?["que"] = nil }
+            }
+            #expect(try await store.store.retry(["a"], onlyDead: true) == [.queued])
+            #expect(try await store.list(changed == "job" ? "ready:r" : "ready:q") == ["a"])
+            #expect(try await store.ranked("dead:q").isEmpty)
+        }
+    }
+
+    @Test(
         "a job whose record was trimmed or deleted is gone, though its hash stays for a while",
         arguments: StoreKind.allCases
     )

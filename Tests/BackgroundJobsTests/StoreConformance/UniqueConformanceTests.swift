@@ -114,6 +114,17 @@ struct UniqueConformance {
         }
     }
 
+    @Test("a success releases the lock, though the job had ended before", arguments: StoreKind.allCases)
+    func lateSuccess(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind, damaged: ["I1"]) { store in
+            try await enqueue(store, "a")
+            let job = try await store.claimOne()
+            try await store.edit { $0.jobs["a"]?["end"] = "Discarded" }
+            try await finish(store, job, .completed)
+            #expect(try await holder(store) == nil)
+        }
+    }
+
     @Test("a lock until the start is released by the first attempt", arguments: StoreKind.allCases)
     func untilStarted(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
