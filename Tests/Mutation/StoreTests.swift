@@ -87,7 +87,7 @@ struct StoreTests: Sendable {
     private static let damage = [
         "LookTests", "WrongTypesTests", "GarbageFieldsTests", "MaxMemoryTests", "EnqueueFaultsTests",
         "ArgumentBytesTests", "NamedKeysTests", "WaitingDamageTests", "TieDamageTests", "PeriodicDamageTests",
-        "RightsTests", "SentencesTests",
+        "RightsTests", "SentencesTests", "DeadDamageTests",
     ]
 
     /// The suites that most likely notice what is wrong in a file: with them it goes faster.
@@ -118,7 +118,7 @@ struct StoreTests: Sendable {
         "promote.lua": ["MovingConformance", "NamedKeysTests"],
         "reap.lua": ["ReapConformance"],
         "recover.lua": ["MovingConformance", "NamedKeysTests"],
-        "removal.lua": ["TrimConformance", "TiesConformance"],
+        "removal.lua": ["TrimConformance", "TiesConformance", "DeadDamageTests"],
         "retry.lua": ["SteeringConformance", "WaitingDamageTests"],
         "rights.lua": ["RightsTests"],
         "steer.lua": ["PeriodicConformance", "FiredConformance", "NamedKeysTests"],

@@ -158,6 +158,18 @@ struct TrimConformance {
         }
     }
 
+    @Test("a chain that damage has made a ring ends too", arguments: StoreKind.allCases)
+    func ring(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("dead")
+            let job = try await store.claimOne()
+            try await store.finish(job, .dead(error: "E", message: ""))
+            try await store.edit { $0.attempts[job.attempt]?["prv"] = job.attempt }
+            #expect(try await store.store.trim(.dead, of: "q", keep: Self.all, limit: 500, from: 0).removed == 1)
+            #expect(try await store.snapshot().attempts.isEmpty)
+        }
+    }
+
     @Test("members without hashes go", arguments: StoreKind.allCases, TrimmedSet.allCases)
     func garbage(_ kind: StoreKind, _ set: TrimmedSet) async throws {
         try await StoreUnderTest.with(kind, damaged: ["I8"]) { store in
