@@ -163,8 +163,8 @@ final class ProxiedConnection {
         let arrive = { @Sendable in
             to.writeAndFlush(bytes).whenComplete { _ in
                 guard isLast else { return }
-                client.close(promise: nil)
-                server.close(promise: nil)
+                client.end()
+                server.end()
             }
         }
         if lane.arrival > .now() { client.eventLoop.scheduleTask(deadline: lane.arrival, arrive) } else { arrive() }
@@ -174,17 +174,25 @@ final class ProxiedConnection {
         isHeld = false
         for command in heldBack { send(command, .upstream) }
         heldBack = []
-        if !client.isActive { server.close(promise: nil) }
+        if !client.isActive { server.end() }
     }
 
     func close() {
-        client.close(promise: nil)
-        if !isHeld { server.close(promise: nil) }
+        client.end()
+        if !isHeld { server.end() }
     }
 
     /// One side has gone; across a network that is away the other one does not learn of it.
     fileprivate func ended() {
         if !isSilent { close() }
+    }
+}
+
+extension Channel {
+    /// Closes it, and tells the other side even if a process that was started meanwhile has inherited the socket and holds it open.
+    fileprivate func end() {
+        close(mode: .output, promise: nil)
+        close(promise: nil)
     }
 }
 
