@@ -60,4 +60,23 @@ struct TieDamageTests {
             #expect(try await store.list("ready:callbacks").count == 16)
         }
     }
+
+    @Test("leaves a step that could not be recorded as cancelled, and a retry by hand makes it wait again for good")
+    func recalled() async throws {
+        try await SharedRedis.withStore(namespace: "ns") { redis in
+            let store = StoreUnderTest(redis: redis)
+            try await redis.enqueueTogether([
+                job("a", "q", [("nxt", "b")], waits: false), job("b", "r", [("aft", "a")], waits: true),
+            ])
+            try await redis.send(command: ["SET", "ns:ended:r", "x"])
+            #expect(try await store.finish(store.claimOne(), .cancelled(message: "")) == nil)
+            #expect(try await store.job("b")?["end"] == "Cancelled")
+            #expect(try await store.timeToLive(ofJob: "b") != nil)
+            try await redis.send(command: ["DEL", "ns:ended:r"])
+            #expect(try await redis.retry(["a"], onlyDead: false) == [.queued])
+            let waiting = try #require(try await store.job("b"))
+            #expect(waiting["blk"] == "1" && waiting["end"] == nil)
+            #expect(try await store.timeToLive(ofJob: "b") == nil)
+        }
+    }
 }

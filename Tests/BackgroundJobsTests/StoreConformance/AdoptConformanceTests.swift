@@ -105,6 +105,27 @@ struct AdoptConformance {
         }
     }
 
+    @Test(
+        "a suspect that may crash as often as it likes has no last try when it is granted again",
+        arguments: StoreKind.allCases
+    )
+    func boundless(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let now = try await store.now()
+            try await store.edit { data in
+                for (field, value) in [("crs", "3"), ("crt", "\(now)"), ("crm", "all")] {
+                    data.jobs["a"]?[field] = value
+                }
+            }
+            let claimed = try await store.claim(1, offered: ["x"]).jobs
+            #expect(claimed.map(\.isSuspect) == [true] && claimed.map(\.isLastTry) == [false])
+            let adoption = Adoption(queues: ["q"], attempts: [], offered: ["x"])
+            let granted = try await store.store.adopt(adoption, as: Self.reconnected).granted
+            #expect(granted.map(\.isSuspect) == [true] && granted.map(\.isLastTry) == [false])
+        }
+    }
+
     @Test("garbage in the fields of a count is a first adoption", arguments: StoreKind.allCases)
     func garbage(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

@@ -104,6 +104,29 @@ struct BatchConformance {
         }
     }
 
+    @Test(
+        "taken up again by hand, it keeps the callbacks that wait, but not the record of one that was called",
+        arguments: StoreKind.allCases
+    )
+    func callbacksOfRetried(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await open(store)
+            _ = try await add(store, "j1")
+            _ = try await store.store.close("b")
+            try await store.finish(store.claimOne(), .cancelled(message: ""))
+            for id in ["b-success", "b-death"] { #expect(try await store.timeToLive(ofJob: id) != nil) }
+            #expect(try await store.store.retry(["j1"], onlyDead: false) == [.queued])
+            for id in ["b-success", "b-death"] { #expect(try await store.timeToLive(ofJob: id) == nil) }
+            try await store.finish(store.claimOne(), .dead(error: "E", message: ""))
+            for callback in try await store.claim(5, ["callbacks"]).jobs { try await store.finish(callback) }
+            let keep = Retention(age: nil, count: 0)
+            _ = try await store.store.trim(.completed, of: "callbacks", keep: keep, limit: 10, from: 0)
+            #expect(try await store.timeToLive(ofJob: "b-death") != nil)
+            #expect(try await store.store.retry(["j1"], onlyDead: true) == [.queued])
+            #expect(try await store.timeToLive(ofJob: "b-death") != nil)
+        }
+    }
+
     @Test("whatever ends a member is counted once", arguments: StoreKind.allCases)
     func others(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in

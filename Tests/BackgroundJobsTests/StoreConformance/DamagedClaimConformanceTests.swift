@@ -127,6 +127,8 @@ struct DamagedClaimConformance {
         try await StoreUnderTest.with(kind) { store in
             try await store.enqueue("a", "b")
             _ = try await store.claim(2, offered: ["x", "y"])
+            let listener = Listener(token: "l", time: .seconds(60))
+            #expect(try await store.store.ends(of: ["a", "b"], for: listener) == [nil, nil])
             try await store.edit { data in
                 for id in ["a", "b"] { data.jobs[id]?.fields["arg"] = Self.huge }
             }
@@ -139,6 +141,8 @@ struct DamagedClaimConformance {
             #expect(try await store.set("processing:q") == [])
             for id in ["a", "b"] { #expect(try await store.job(id)?["end"] == "Bad Job") }
             #expect(try await store.counters() == ["bad": 2])
+            let told = try await store.list("notes:l").compactMap { JobEnd(note: $0) }
+            #expect(told.map(\.job) == ["a", "b"] && told.allSatisfy { $0.error == "Bad Job" })
         }
     }
 }

@@ -257,4 +257,16 @@ struct EndingConformance {
             #expect(try await store.claim(1, reoffered: [job.attempt], offered: []).jobs == [job])
         }
     }
+
+    @Test("a job whose hash no longer names its queue is retried all the same", arguments: StoreKind.allCases)
+    func withoutQueue(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a")
+            let job = try await store.claimOne()
+            try await store.edit { $0.jobs["a"]?["que"] = nil }
+            let ending = Ending.retried(error: "E", message: "", after: 5, queue: nil)
+            #expect(try await store.finish(job, ending) == nil)
+            #expect(try await store.ranked("scheduled:q") == ["a"])
+        }
+    }
 }
