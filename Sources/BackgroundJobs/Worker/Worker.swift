@@ -122,7 +122,8 @@ public final class Worker: Service {
         }
         defer {
             driver.end()
-            // A connection that is just being made must not find its event loop gone, and nobody has to wait for it.
+            // A connection that is just being made must not find its event loop gone, and nobody has to wait for it: a task
+            // of its own, which runs no job and ends when the connection is made or given up.
             Task { [driver, eventLoops] in
                 await driver.settle()
                 eventLoops.shutdownGracefully { _ in }

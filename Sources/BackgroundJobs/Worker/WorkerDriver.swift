@@ -90,8 +90,8 @@ final class WorkerDriver: Sendable {
         logger.info(
             "Working on \(options.queues.names.joined(separator: ", ")) with \(options.fibers) fibers"
         )
-        // What ignores its cancellation can't be waited for. A worker that is stalled by such jobs leaves them behind: the one
-        // place where a task may outlive its scope.
+        // What ignores its cancellation can't be waited for. A worker that is stalled by such jobs leaves them behind: nowhere
+        // else may the task of a job outlive its scope.
         try await withUnsafeThrowingContinuation { continuation in
             Task { await work { continuation.resume(with: $0) } }
         }
