@@ -88,11 +88,11 @@ extension MemoryState {
     /// Whether a job is there and has not ended for good, as far as its hash says.
     private func isInForce(_ job: String?) -> Bool {
         guard let record = job.flatMap({ data.jobs[$0] }) else { return false }
-        return (record["cls"] != nil || record["que"] != nil) && record.present("end") == nil
+        return record["que"] != nil && record.present("end") == nil
     }
 
     mutating func dropWaiting(_ job: String?, for time: Int64 = 300_000) {
-        guard let job, isWaiting(job), data.jobs[job]?.present("end") == nil else { return }
+        guard let job, isWaiting(job) else { return }
         data.jobs[job]?["blk"] = nil
         data.jobs[job]?["end"] = "Unneeded"
         setDeadline("jobs:\(job)", in: time)

@@ -6,7 +6,7 @@
 --       8 digest   9 ms for which the lock is held from then on   10 started | finished
 --       11 skip | replace-arguments | replace-time | replace   12 ms after it is due in which it may begin ('' for ever)
 --       13 the longest list that is searched (10000)   14 … further fields of the hash, name and value in turn
--- Returns { 'queued', job, 0 } or { 'duplicate', the job that holds the lock, 1 if it was changed }; or an error reply that names what is damaged,
+-- Returns { 'queued', job } or { 'duplicate', the job that holds the lock, 1 if it was changed }; or an error reply that names what is damaged,
 --       and then nothing was written.
 --
 -- No relief: a Redis that is out of memory refuses the first write, and so all of it.
@@ -26,7 +26,7 @@ if sound then sound, fault = exists_as('zset', key('scheduled', queue)) end
 if sound then sound, fault = exists_as('set', prefix .. 'queues') end
 if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
 local there = redis.call('HMGET', key('jobs', job), 'que', 'end')
-if there[1] and there[2] ~= 'Dequeued' then return { 'queued', job, 0 } end
+if there[1] and there[2] ~= 'Dequeued' then return { 'queued', job } end
 
 local holder = redis.call('GET', lock)
 if holder then
@@ -76,4 +76,4 @@ redis.call('HDEL', key('jobs', job), 'end', 'att', 'las', 'ers', 'crs', 'crt', '
 redis.call('SET', lock, job, 'PX', string.format('%.0f', until_))
 if due then schedule(queue, job, due) else redis.call('RPUSH', key('ready', queue), job) end
 redis.call('SADD', prefix .. 'queues', queue)
-return { 'queued', job, 0 }
+return { 'queued', job }

@@ -98,8 +98,7 @@ local retention = 604800
 -- A job that waits and is not needed: it goes after so many seconds, without a record.
 local function drop_waiting(job, seconds)
     if not present(job) then return end
-    local fields = look('HMGET', key('jobs', job), 'blk', 'end')
-    if not fields or fields[1] ~= '1' or present(fields[2]) then return end
+    if look('HGET', key('jobs', job), 'blk') ~= '1' then return end
     redis.call('HDEL', key('jobs', job), 'blk')
     redis.call('HSET', key('jobs', job), 'end', 'Unneeded')
     redis.call('EXPIRE', key('jobs', job), seconds or 300)
@@ -108,8 +107,8 @@ end
 
 -- Whether a job is there and has not ended for good, as far as its hash says.
 local function is_in_force(job)
-    local fields = look('HMGET', key('jobs', job), 'cls', 'que', 'end')
-    return fields and (fields[1] or fields[2]) and not present(fields[3])
+    local fields = look('HMGET', key('jobs', job), 'que', 'end')
+    return fields and fields[1] and not present(fields[2])
 end
 
 -- The ID of the record of a job that is cancelled with the one before it.

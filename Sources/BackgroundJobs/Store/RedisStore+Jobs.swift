@@ -82,10 +82,10 @@ extension RedisStore {
                 pipeline.append(value)
             }
         }
-        guard let parts = reply.array, parts.count == 3, let holder = parts[1].text else {
-            throw .unexpected(reply, "enqueue")
-        }
-        return parts[0].text == "duplicate" ? Duplicate(id: holder, wasChanged: parts[2].int == 1) : nil
+        guard let parts = reply.array, let verdict = parts.first?.text else { throw .unexpected(reply, "enqueue") }
+        if verdict == "queued" { return nil }
+        guard parts.count == 3, let holder = parts[1].text else { throw .unexpected(reply, "enqueue") }
+        return Duplicate(id: holder, wasChanged: parts[2].int == 1)
     }
 }
 

@@ -185,4 +185,25 @@ struct UniqueConformance {
             #expect(try await store.ranked("scheduled:q").isEmpty)
         }
     }
+
+    @Test(
+        "a list of more than 10,000 is not searched for the job whose time is to be replaced",
+        arguments: StoreKind.allCases
+    )
+    func longList(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await enqueue(store, "a")
+            let others = (1...10_000).map { "o\($0)" }
+            try await store.edit { $0.lists["ready:q"] = others + ["a"] }
+            let later = NewJob.Due.after(milliseconds: 60_000)
+            #expect(try await enqueue(store, "b", due: later, duplicate: .replaceTime) == "a")
+            #expect(try await store.list("ready:q") == others + ["a"])
+            #expect(try await store.ranked("scheduled:q").isEmpty)
+            #expect(try await store.job("a")?["pat"] == nil)
+            try await store.edit { $0.lists["ready:q"]?.removeFirst() }
+            #expect(try await enqueue(store, "b", due: later, duplicate: .replaceTime) == "a")
+            #expect(try await store.list("ready:q") == Array(others.dropFirst()))
+            #expect(try await store.ranked("scheduled:q") == ["a"])
+        }
+    }
 }
