@@ -204,6 +204,8 @@ struct UniqueConformance {
             #expect(try await enqueue(store, "b", due: later, duplicate: .replaceTime) == "a")
             #expect(try await store.list("ready:q") == Array(others.dropFirst()))
             #expect(try await store.ranked("scheduled:q") == ["a"])
+            // They are names alone.
+            try await store.edit { $0.lists["ready:q"] = nil }
         }
     }
 }
