@@ -128,6 +128,22 @@ struct AwaitConformance {
         }
     }
 
+    @Test(
+        "may await a step that was called, though the one before it is not there any more",
+        arguments: StoreKind.allCases
+    )
+    func formerStep(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("b")
+            try await store.edit { $0.jobs["b"]?["aft"] = "a" }
+            #expect(try await await_(store, "b") == [nil])
+            let job = try await store.claimOne()
+            #expect(try await await_(store, "b") == [nil])
+            try await store.finish(job)
+            #expect(try await notes(store) == [JobEnd(job: "b", end: "Completed", attempt: job.attempt)])
+        }
+    }
+
     @Test("a job that is damaged keeps no other from its answer")
     func damaged() async throws {
         try await SharedRedis.withStore { redis in

@@ -170,4 +170,30 @@ struct SteeringConformance {
             #expect(try await store.ranked("dead:q") == ["b"])
         }
     }
+    @Test(
+        "to cancel, a list of more than 10,000 is not searched: the job is dropped by a claim",
+        arguments: StoreKind.allCases
+    )
+    func longList(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b")
+            let others = (1...10_000).map { "o\($0)" }
+            try await store.edit { $0.lists["ready:q"] = others + ["a"] }
+            #expect(try await store.store.cancel("a", recordedAs: "x1") == .cancelled)
+            #expect(try await store.job("a")?["end"] == "Cancelled")
+            #expect(try await store.list("ready:q") == others + ["a"])
+            try await store.edit { $0.lists["ready:q"] = Array(others.dropFirst()) + ["b"] }
+            if kind == .redis {
+                let error = await #expect(throws: BackgroundError.self) {
+                    try await store.store.cancel("b", recordedAs: "x1")
+                }
+                #expect("\(try #require(error))".contains("attempts:x1"))
+            }
+            #expect(try await store.store.cancel("b", recordedAs: "x2") == .cancelled)
+            #expect(try await store.list("ready:q") == Array(others.dropFirst()))
+            try await store.edit { $0.lists["ready:q"] = ["a"] }
+            #expect(try await store.claim(1).jobs.isEmpty)
+            #expect(try await store.list("ready:q").isEmpty)
+        }
+    }
 }
