@@ -90,7 +90,7 @@ private struct Disturbance: Sendable {
     /// jobs that a late claim can take, and some that run since before it and for longer than the watcher's grace after it.
     private static let heldCommands = Disturbance(
         name: "commands held back",
-        milliseconds: [20, 20, 20, 2500],
+        milliseconds: Array(repeating: 50, count: 49) + [2500],
         backlog: 100
     ) { proxy in
         proxy.hold("bg-worker:")
