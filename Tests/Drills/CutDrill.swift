@@ -24,8 +24,10 @@ extension Drill {
 /// lost, reaped or run twice.
 private struct Disturbance: Sendable {
     let name: String
-    /// How long a job takes.
-    let milliseconds: Int
+    /// How long the jobs take, in turn.
+    let milliseconds: [Int]
+    /// So many jobs at most that have not ended. More than there are fibers: some are claimed while it goes on.
+    var backlog = 20
     /// What shows that it has happened, and how often at least.
     var hits: (name: String, least: Int, count: @Sendable (FaultProxy, _ worker: Program) -> Int)?
     /// Of the worker.
@@ -38,7 +40,7 @@ private struct Disturbance: Sendable {
     static let all = [resets, lostReplies, lateReplies, heldCommands, slowness, pauses]
 
     /// Rows N1, N13.
-    private static let resets = Disturbance(name: "resets", milliseconds: 3000) { proxy in
+    private static let resets = Disturbance(name: "resets", milliseconds: [3000]) { proxy in
         try await Task.sleep(for: .seconds(1))
         proxy.cut("bg-worker")
     }
@@ -46,7 +48,7 @@ private struct Disturbance: Sendable {
     /// Rows W15, W16, W20, N4, E2, C1: each fifth reply to a claim or a finish, and to an enqueue, with its connection.
     private static let lostReplies = Disturbance(
         name: "replies lost",
-        milliseconds: 20,
+        milliseconds: [20],
         hits: ("replies", 10, { proxy, _ in proxy.losses })
     ) { stage, proxy, _ in
         let exchange = try await stage.records("SCRIPT", "LOAD", Scripts().exchange.source).text ?? ""
@@ -69,7 +71,7 @@ private struct Disturbance: Sendable {
     /// Row C4: each twentieth reply to a claim or a finish comes when the worker has given up waiting for it.
     private static let lateReplies = Disturbance(
         name: "replies late",
-        milliseconds: 20,
+        milliseconds: [20],
         hits: ("connections given up", 2, { $1.count(of: "left a command unanswered") }),
         options: ["--dead-after", "2"]
     ) { stage, proxy, _ in
@@ -84,8 +86,13 @@ private struct Disturbance: Sendable {
         try await Task.sleep(for: .milliseconds(50))
     }
 
-    /// Row W21: what was sent on a connection arrives after the worker has adopted its attempts on the next one.
-    private static let heldCommands = Disturbance(name: "commands held back", milliseconds: 150) { proxy in
+    /// Row W21: what was sent on a connection arrives after the worker has adopted its attempts on the next one. There are always
+    /// jobs that a late claim can take, and some that run since before it and for longer than the watcher's grace after it.
+    private static let heldCommands = Disturbance(
+        name: "commands held back",
+        milliseconds: Array(repeating: 50, count: 49) + [2500],
+        backlog: 100
+    ) { proxy in
         proxy.hold("bg-worker:")
         try await Task.sleep(for: .milliseconds(300))
         proxy.cut("bg-worker:")
@@ -95,7 +102,7 @@ private struct Disturbance: Sendable {
     }
 
     /// Row N5: 100 ms each way, half as much more or less, and 256 kB a second.
-    private static let slowness = Disturbance(name: "200 ms latency", milliseconds: 100) { _, proxy, _ in
+    private static let slowness = Disturbance(name: "200 ms latency", milliseconds: [100]) { _, proxy, _ in
         proxy.delay(.milliseconds(100))
         proxy.throttle(bytesPerSecond: 256 * 1024)
         return try Manager(
@@ -110,7 +117,7 @@ private struct Disturbance: Sendable {
     }
 
     /// Row N3, below `--dead-after`: nothing arrives for half of it.
-    private static let pauses = Disturbance(name: "pauses", milliseconds: 300) { proxy in
+    private static let pauses = Disturbance(name: "pauses", milliseconds: [300]) { proxy in
         proxy.hold("bg-worker")
         try await Task.sleep(for: .seconds(1))
         proxy.release()
@@ -127,10 +134,9 @@ private struct Disturbance: Sendable {
         let end = ContinuousClock.now + run.time(60, atLeast: 5)
         var jobs: [String] = []
         var times = 0
-        let arguments = #"{"ms":\#(milliseconds)}"#
         while ContinuousClock.now < end || times < 2 || hit() < hits?.least ?? 0 {
-            // More than there are fibers: some are claimed while it goes on.
-            for _ in 0..<10 where jobs.count - stage.ledger.ended < 20 {
+            for _ in 0..<backlog where jobs.count - stage.ledger.ended < backlog {
+                let arguments = #"{"ms":\#(milliseconds[jobs.count % milliseconds.count])}"#
                 jobs.append(try await manager.enqueue("Sleeping", arguments: arguments).id)
             }
             try await disturb(proxy)

@@ -11,6 +11,7 @@ extension Drill {
         minutes: 3
     ) { run in
         try await commandLines(run)
+        try await takenOptions(run)
         try await arguments(run)
         try await hashes(run)
         try await wrongServers(run)
@@ -33,6 +34,14 @@ extension Drill {
         run.none("not refused as they should be", findings.flatMap(\.self))
         let keys = try await server.command("DBSIZE").int ?? -1
         run.figure("keys that they wrote", Int(keys), atMost: 0)
+    }
+
+    /// What is accepted has to count.
+    private static func takenOptions(_ run: DrillRun) async throws {
+        let settings = TakenOptions.settings.reduce(0) { $0 + $1.values.count }
+        run.figure("options taken", TakenOptions.ofJobs.count + 3 * settings, atLeast: 100)
+        run.none("options without effect", try await TakenOptions.missingInJobs(try await Stage()))
+        run.none("settings without effect", try await TakenOptions.missingSettings())
     }
 
     // MARK: What others write to Redis
@@ -94,6 +103,9 @@ extension Drill {
         }
         run.figure("hashes", jobs.count, atLeast: 60)
         run.none("jobs that nobody accounts for", try await DamagedFields.unaccounted(jobs, stage, worker))
+        let unread = zip(jobs, pairs).filter { DamagedFields.isNoOption($1.0, $1.1) }
+        run.figure("options that can't be read", unread.count, atLeast: 1)
+        run.none("options that nobody says can't be read", DamagedFields.unsaid(unread.map { ($0, $1.0) }, worker))
         // A job that somebody says has ended has no record that is trimmed.
         let violations = try await invariantViolations(stage.server).filter {
             !$0.hasPrefix("I9") || !$0.contains("-end ")
@@ -158,6 +170,17 @@ enum DamagedFields {
         "abc", "", "1e400", "-1", "1180591620717411303424", "nan", "0x10", "a\r\nb", "{}",
         String(repeating: "a", count: 10_000), "\0\u{1B}[31m", "9223372036854775807", "-9223372036854775808",
     ]
+
+    /// Whether it is a field of options that a worker reads, with a value that none of them has.
+    static func isNoOption(_ field: String, _ value: String) -> Bool {
+        ["ret", "bck", "rfr", "tmo"].contains(field) && !value.isEmpty
+    }
+
+    /// Fields that count as absent, and of which the worker said nothing.
+    static func unsaid(_ fields: [(job: String, field: String)], _ worker: Program) -> [String] {
+        let log = worker.log
+        return fields.filter { !log.contains("Job \($0.job): the field \($0.field) is") }.map(\.job)
+    }
 
     /// Jobs that are nowhere, have no record, and of which the worker said nothing.
     static func unaccounted(_ jobs: [String], _ stage: Stage, _ worker: Program) async throws -> [String] {

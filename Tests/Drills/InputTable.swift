@@ -125,6 +125,8 @@ struct BadCommandLine: Sendable {
         ["enqueue", "A", "--unique", "1s", "--unique-until", "never"],
         ["enqueue", "A", "--unique", "0"], ["enqueue", "A", "--delivery", "twice"],
         ["enqueue", "A", "--on", "a b"],
+        ["enqueue", "A", "--on", "a", "--avoiding", "b"], ["enqueue", "A", "--unique-key", "k"],
+        ["enqueue", "A", "--on-duplicate", "skip"],
         ["enqueue", "A", "--fallback", "x"], ["enqueue", "A", "--fallback", "5s"],
         ["enqueue", "A", "--retry-queue", "a b"],
         ["enqueue", "A", "--expires", "0"], ["enqueue", "A", "--crash-window", "x"], ["job"], ["jobs", "nonsense"],

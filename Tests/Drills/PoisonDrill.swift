@@ -43,10 +43,49 @@ extension Drill {
         }
         run.none("poison that did not run four times", wrong)
         run.none("good jobs among the dead", Set(try await stage.records.dead()).subtracting(poisons))
+        let suspects = try await suspectRuns(stage, good + more + poisons)
+        run.figure("attempts of suspects", suspects.count, atLeast: poisons.count)
+        run.none("suspects that a worker ran at once", together(suspects))
         // What runs a last try is a process of its own, which ends by itself.
         let spared = Set(stage.ledger.entries.map(\.pid)).subtracting(crew.pids).subtracting(crew.deaths.keys)
         let excuses = Excuses(deaths: crew.deaths.merging(spared.map { ($0, 0) }) { own, _ in own })
         try await run.witness(stage, acknowledged: good + more + poisons, excuses: excuses, dead: Set(poisons))
         run.figure("programs alive", crew.running + (watcher.isRunning ? 1 : 0), atLeast: 5)
+    }
+
+    /// An attempt of a job whose workers had vanished twice.
+    private struct SuspectRun {
+        var attempt: String
+        var node: String
+        /// By the server's clock, in ms; where its worker died, for ever: nothing begins there any more.
+        var time: Range<Int64>
+    }
+
+    private static func suspectRuns(_ stage: Stage, _ jobs: [String]) async throws -> [SuspectRun] {
+        var runs: [SuspectRun] = []
+        let counts = try await stage.records.send(jobs.map { ["HGET", stage.records.keys.job($0), "att"] })
+        for (job, count) in zip(jobs, counts) where Int(count.text ?? "") ?? 0 > 2 {
+            for attempt in try await stage.records.attempts(of: job) where Int(attempt["num"] ?? "") ?? 0 > 2 {
+                let begin = Int64(attempt["sta"] ?? "") ?? 0
+                let end = max(begin, Int64(attempt["fin"] ?? "") ?? .max)
+                runs.append(
+                    SuspectRun(
+                        attempt: "\(job), \(attempt["num"] ?? "")",
+                        node: attempt["nod"] ?? "",
+                        time: begin..<end
+                    )
+                )
+            }
+        }
+        return runs
+    }
+
+    /// Those that a worker began while it ran another one: if that kills it, they are blamed for it.
+    private static func together(_ runs: [SuspectRun]) -> [String] {
+        Dictionary(grouping: runs, by: \.node).values.flatMap { runs in
+            let runs = runs.sorted { $0.time.lowerBound < $1.time.lowerBound }
+            return zip(runs, runs.dropFirst()).filter { $0.time.upperBound > $1.time.lowerBound }
+                .map { "\($0.attempt) and \($1.attempt) on \($0.node)" }
+        }
     }
 }

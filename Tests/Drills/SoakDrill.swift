@@ -11,9 +11,11 @@ extension Drill {
     ) { run in
         let options = ["--appendonly yes", "--appendfsync always", "--auto-aof-rewrite-min-size 4mb"]
         let stage = try await Stage(options, deadAfter: SoakFaults.deadAfter(run))
-        let retention = ["--keep-completed", "20s,2000", "--keep-failed", "30s,2000", "--keep-ended", "20s,500"]
+        let retention = Kept.all(run)
         func watcher() async throws -> Program {
-            try await stage.watcher(["--grace", "6", "--log-level", "info"] + run.patience + retention)
+            try await stage.watcher(
+                ["--grace", "6", "--log-level", "info"] + run.patience + retention.flatMap(\.option)
+            )
         }
         var watchers = [try await watcher(), try await watcher()]
         let veteran = try await stage.worker("--fibers", "10", "--log-level", "info")
@@ -33,6 +35,7 @@ extension Drill {
         try await stage.drained(within: .seconds(180))
         try await faults.look(again: .zero)
         await vitals.stop()
+        let overdue = try await Kept.overdue(retention, stage)
         let alive = crew.running + (watchers + [veteran]).count(where: \.isRunning)
         // They go on trimming, and what is read next is read key by key.
         for watcher in watchers {
@@ -47,9 +50,51 @@ extension Drill {
         run.judge(stage.ledger, jobs, Array(faults.reaped.values), excuses)
         run.none("stuck, or not as it must be", try await invariantViolations(stage.server))
         run.figure("dead", try await stage.records.dead().count, atMost: 0)
+        run.none("records that should have been trimmed", overdue)
         vitals.tell(run)
         run.figure("scripts that Redis keeps", scripts, atMost: Scripts.all.count)
         run.figure("programs alive", alive, atLeast: 6)
+    }
+}
+
+/// Row G1: what is kept of a set of records.
+private struct Kept: Sendable {
+    let set: String
+    let seconds: Int
+    let count: Int
+
+    var option: [String] { ["--keep-\(set)", "\(seconds)s,\(count)"] }
+
+    /// Failed ones for longer: the drill looks for those that were reaped, every few seconds.
+    static func all(_ run: DrillRun) -> [Kept] {
+        [
+            Kept(set: "completed", seconds: run.isFull ? 20 : 5, count: run.isFull ? 2000 : 200),
+            Kept(set: "failed", seconds: 30, count: 2000),
+            Kept(set: "ended", seconds: run.isFull ? 20 : 5, count: run.isFull ? 500 : 20),
+        ]
+    }
+
+    /// What is still there beyond that, although nothing new comes, a sentence each.
+    static func overdue(_ all: [Kept], _ stage: Stage) async throws -> [String] {
+        var sentences: [String] = []
+        do {
+            try await eventually("what is old has been trimmed", within: .seconds(30)) {
+                sentences = []
+                for kept in all { sentences += try await kept.overdue(stage) }
+                return sentences.isEmpty
+            }
+        } catch is TookTooLong {}
+        return sentences
+    }
+
+    private func overdue(_ stage: Stage) async throws -> [String] {
+        let key = "\(stage.namespace):\(set):default"
+        let time = try await stage.records("TIME").texts
+        // A watcher looks ten times a second, and may be busy.
+        let old = (Int64(time[0]) ?? 0) * 1000 - Int64(seconds + 5) * 1000
+        let replies = try await stage.records.send([["ZCARD", key], ["ZCOUNT", key, "-inf", "\(old)"]])
+        return (replies[0].int > count ? ["\(set) has \(replies[0].int) of at most \(count)"] : [])
+            + (replies[1].int > 0 ? ["\(set) has \(replies[1].int) that are older than \(seconds) s"] : [])
     }
 }
 
@@ -101,6 +146,8 @@ private struct SoakFaults {
         switch kind {
         case "kill": try await crew.kill(index)
         case "stop":
+            // It may just have been hired: a program that is still starting ends by the signal.
+            try await victim.logged("Working on")
             victim.signal(SIGTERM)
             try await crew.hire()
             _ = crew.release(index)

@@ -1,3 +1,4 @@
+import BackgroundJobs
 import TestSupport
 
 extension Drill {
@@ -26,18 +27,24 @@ extension Drill {
     private static func stall(_ run: DrillRun, _ kind: Stall) async throws {
         let stage = try await Stage(["--enable-debug-command yes"])
         let usual = ["--heartbeat", "5", "--dead-after", "30"]
-        let watching = ["--interval", "1", "--grace", "6"]
-        let watcher = try await stage.watcher(run.isFull ? usual + watching : ["--grace", "6"] + run.patience)
+        let grace = run.isFull ? 6 : 2
+        let watching = (run.isFull ? ["--interval", "1"] : run.patience) + ["--grace", "\(grace)"]
+        let watcher = try await stage.watcher((run.isFull ? usual : []) + watching)
         var workers: [Program] = []
         for _ in 0..<2 { workers.append(try await stage.worker(run.isFull ? usual : [])) }
         let feed = Feed(stage, backlog: 60, pause: .milliseconds(5)) { .sleeping(run.random(in: 0...1500)) }
         let seconds = run.isFull ? [5, 60] : [4]
+        var long: [String] = []
         for seconds in seconds {
             try await Task.sleep(for: .seconds(1.5))
+            // They run since before it, and for longer than the watcher waits after it: once for all, and once for each.
+            let time = #"{"ms":\#((seconds + 2 * grace + 4) * 1000)}"#
+            long += try await stage.enqueue("Sleeping", time, count: 4, options: JobOptions(crashRetries: .all))
+            try await eventually("they run") { stage.ledger.begun(of: long) == long.count }
             try await stand(still: stage, kind, seconds)
         }
         try await Task.sleep(for: .seconds(run.isFull ? 8 : 1))
-        let jobs = try await feed.stop()
+        let jobs = try await feed.stop() + long
         try await stage.drained()
         try await run.witness(stage, acknowledged: jobs, part: kind.rawValue)
         run.noneUnlessStalled("attempts beside jobs", stage.ledger.started - jobs.count, part: kind.rawValue)
@@ -62,5 +69,12 @@ extension Drill {
         guard stood > .seconds(seconds) - .milliseconds(100) else {
             throw TookTooLong(description: "Redis did not stand still for \(seconds) s, but for \(stood)")
         }
+    }
+}
+
+extension Ledger {
+    /// How many of these jobs have begun.
+    fileprivate func begun(of jobs: [String]) -> Int {
+        Set(entries.filter { $0.event == .start }.map(\.job)).intersection(jobs).count
     }
 }
