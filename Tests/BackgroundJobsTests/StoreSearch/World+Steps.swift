@@ -119,6 +119,7 @@ extension World {
         case .crash(let index): next.crash(index)
         case .restart: next.restart()
         }
+        next.forgetVainActs()
         return next
     }
 
@@ -208,7 +209,8 @@ extension World {
     }
 
     private mutating func sweep(_ index: Int) {
-        for attempt in (store.data.sets["processing:\(Self.queue)"] ?? []).sorted() {
+        let attempts = store.data.sets["processing:\(Self.queue)"] ?? []
+        for attempt in attempts.sorted(by: { job(of: $0) < job(of: $1) }) {
             guard let record = store.data.attempts[attempt], record["nod"] == node(index),
                 !workers[index].machine.answersFor(attempt)
             else { continue }

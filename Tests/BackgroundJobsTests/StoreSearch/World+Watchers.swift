@@ -26,13 +26,13 @@ extension World {
         watchers[index] = watcher
     }
 
-    private func job(of attempt: String) -> String { store.data.attempts[attempt]?["job"] ?? "" }
+    func job(of attempt: String) -> String { store.data.attempts[attempt]?["job"] ?? "" }
 
     private func read(_ attempt: String, _ watcher: inout Watcher) {
         watcher.judge.read(attempt, in: Self.queue, store.data.attempts[attempt].map(Self.record), now: watcher.now)
     }
 
-    private static func record(_ record: StoreSnapshot.Record) -> Judge.Record {
+    static func record(_ record: StoreSnapshot.Record) -> Judge.Record {
         Judge.Record(
             client: record["wrk"] ?? "",
             node: record["nod"] ?? "",

@@ -127,7 +127,7 @@ struct World {
     /// Whether nothing that matters can happen any more: both jobs have ended, and nobody has anything to say to that.
     var isSettled: Bool {
         isOver && watchers.allSatisfy(\.isLooking)
-            && workers.allSatisfy { $0.machine.running.isEmpty && !$0.machine.isReporting }
+            && workers.allSatisfy { !$0.isAlive || $0.machine.running.isEmpty && !$0.machine.isReporting }
             && connections.values.allSatisfy { connection in
                 guard case .exchange(let call) = connection.request else { return true }
                 return call.finishes.isEmpty
