@@ -2,6 +2,9 @@
 @testable import BackgroundJobsTesting
 
 /// A search through all states that can be reached, the nearest first.
+///
+/// States with one text count as one, and only the first that was reached is gone on from. That is sound if they have the same
+/// futures, which ``unlike()`` looks at.
 struct StateSearch {
     /// What was wrong, and the shortest way to it.
     struct Counterexample: CustomStringConvertible {
@@ -20,12 +23,12 @@ struct StateSearch {
     private var promised: [(source: Int32, target: Int32)] = []
     private var isOver: [Bool] = []
     private(set) var transitions = 0
-    /// The most that have waited at once to be gone on from.
-    private(set) var breadth = 0
     private let first: World
 
-    /// Of every so manieth way to a known state is looked whether the same comes next as from the state that was known; 0: of none.
+    /// Every so manieth way to a known state is looked at for whether what comes next is the same as from the state that was
+    /// known; 0: none.
     private let sampling: Int
+    /// By state, all that comes next as one number.
     private var nexts: [Int32: Int] = [:]
     private var samples: [(state: Int32, nexts: Int, origin: Int32, step: UInt8)] = []
     var compared: Int { samples.count }
@@ -45,7 +48,6 @@ struct StateSearch {
     mutating func run(atMost limit: Int = .max) throws -> Counterexample? {
         var frontier: [(index: Int32, world: World)] = [(0, first)]
         while !frontier.isEmpty, states < limit {
-            breadth = max(breadth, frontier.count)
             var next: [(index: Int32, world: World)] = []
             for (index, world) in frontier {
                 var keys: Set<StateKey> = []
@@ -147,4 +149,24 @@ extension World {
     fileprivate var nexts: Int {
         get throws { Set(try steps.map { try after($0).key }).hashValue }
     }
+}
+
+/// A state by its text: two hashes of it, 128 bits in all, under a key that is new in each process. Among n states two have
+/// the same by accident once in 2^129 / n^2 runs: with ten million, once in 10^24.
+struct StateKey: Hashable {
+    private let first: Int
+    private let second: Int
+
+    init(_ text: [UInt8]) {
+        func hash(_ salt: UInt8) -> Int {
+            var hasher = Hasher()
+            hasher.combine(salt)
+            text.withUnsafeBytes { hasher.combine(bytes: $0) }
+            return hasher.finalize()
+        }
+        first = hash(0)
+        second = hash(1)
+    }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(first) }
 }

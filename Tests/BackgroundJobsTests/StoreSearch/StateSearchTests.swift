@@ -93,4 +93,12 @@ struct StateSearchTests {
         #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
         print("Found by \(search.states) states that \(broken.testDescription): \(found)")
     }
+
+    @Test("states that count as one, and have different futures, are found out")
+    func noticesWhatIsUnlike() throws {
+        let world = try World(jobs: 1, misfortunes: 1, watchers: 1, faults: .ignoresWatchers)
+        var search = StateSearch(world, comparingEvery: 10)
+        #expect(try search.run() == nil)
+        #expect(try search.unlike() != nil)
+    }
 }

@@ -17,6 +17,8 @@ struct World {
         static let keepsFormerConnection = Faults(rawValue: 4)
         /// A worker that connects does not ask what became of what it has offered.
         static let forgetsOffers = Faults(rawValue: 8)
+        /// What a watcher has seen is not in the text of a state: states with different futures count as one.
+        static let ignoresWatchers = Faults(rawValue: 16)
     }
 
     /// A worker's connection, as the server has it.
