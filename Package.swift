@@ -160,6 +160,18 @@ let package = Package(
             dependencies: ["BackgroundJobs", "BackgroundJobsCommands"],
             path: "Tests/TestWorker"
         ),
+        // That of the package in Benchmarks, so that it is compiled wherever this one is.
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "BackgroundJobs", "BackgroundJobsBenchmarking",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+            ],
+            path: "Benchmarks/Sources/bench"
+        ),
         // What breaks things on purpose: ./cli/drill.
         .executableTarget(
             name: "drill",

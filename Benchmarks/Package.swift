@@ -2,6 +2,8 @@
 
 import PackageDescription
 
+// Its target is one of the package around this one, too, so that it is compiled in each build there. This one is what ./cli/bench
+// builds, in release mode and without the tests.
 let package = Package(
     name: "benchmarks",
     platforms: [.macOS(.v15)],

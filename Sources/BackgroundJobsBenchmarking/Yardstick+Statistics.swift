@@ -21,8 +21,22 @@ extension Yardstick {
 
     /// CPU time that Redis has spent, in seconds.
     public func cpuSeconds() async throws -> Double {
-        let info = ServerInfo(try await store.send("INFO", "cpu").text ?? "")
+        Self.cpuSeconds(try await store.send("INFO", "cpu"))
+    }
+
+    private static func cpuSeconds(_ reply: RESPValue) -> Double {
+        let info = ServerInfo(reply.text ?? "")
         return (Double(info["used_cpu_user"]) ?? 0) + (Double(info["used_cpu_sys"]) ?? 0)
+    }
+
+    /// CPU time that Redis has spent so far, in seconds, and how many attempts of a queue have completed since a time; both at
+    /// the same moment, however many go on.
+    public func spent(_ queue: String, since time: Int64) async throws -> (cpu: Double, count: Int) {
+        var pipeline = Pipeline()
+        pipeline.command("INFO", "cpu")
+        pipeline.command("ZCOUNT", store.keys.completed(queue), "\(time)", "+inf")
+        let replies = try await store.send(pipeline).map { try $0.orThrow() }
+        return (Self.cpuSeconds(replies[0]), Int(replies[1].int ?? 0))
     }
 
     /// Forgets what was counted so far.
@@ -63,6 +77,8 @@ extension Yardstick {
         public var seconds: Double
         /// A second, those that ended first left out: their time is not known.
         public var rate: Double
+        /// When the last one ended, ms.
+        public var end: Int64
     }
 
     /// How fast attempts completed, by the server's clock: neither the start of a process counts nor its end.
@@ -71,12 +87,12 @@ extension Yardstick {
         let first = try await store.send("ZRANGE", key, "\(time)", "+inf", "BYSCORE", "LIMIT", "0", "1", "WITHSCORES")
         let last = try await store.send("ZRANGE", key, "-1", "-1", "WITHSCORES")
         guard let from = first.array?.last?.int, let to = last.array?.last?.int else {
-            return Span(count: 0, seconds: 0, rate: 0)
+            return Span(count: 0, seconds: 0, rate: 0, end: time)
         }
         let count = try await integer("ZCOUNT", key, "\(time)", "+inf")
         let behind = try await integer("ZCOUNT", key, "(\(from)", "+inf")
         let seconds = Double(to - from) / 1000
-        return Span(count: count, seconds: seconds, rate: seconds > 0 ? Double(behind) / seconds : 0)
+        return Span(count: count, seconds: seconds, rate: seconds > 0 ? Double(behind) / seconds : 0, end: to)
     }
 
     /// How late each of the completed attempts began, in ms by the server's clock: its start less its job's planned time.

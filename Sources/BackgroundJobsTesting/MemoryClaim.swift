@@ -70,9 +70,10 @@ struct MemoryClaim {
     /// Offers that an earlier call, whose reply was lost, has used: those that run are handed out once more, in place of
     /// something new; those whose attempts have ended are not used again.
     private mutating func regrant(_ state: inout MemoryState) {
-        // So is a fresh offer that has an attempt already: the same call may come twice.
+        // So are fresh offers, where the first of them has an attempt already: the same call may come twice, and they are
+        // used in their order.
         let fresh = offers.dropFirst(reoffered.count)
-        if fresh.contains(where: { state.data.attempts[$0] != nil }) { reoffered = offers }
+        if let first = fresh.first, state.data.attempts[first] != nil { reoffered = offers }
         for queue in queues {
             for attempt in reoffered where state.isProcessing(attempt, queue) && offers.contains(attempt) {
                 guard let record = state.data.attempts[attempt], record["nod"] == voucher.node, let id = record["job"]
@@ -97,9 +98,7 @@ struct MemoryClaim {
         }
         spent = reoffered.filter { offers.contains($0) && state.data.attempts[$0] != nil }
         offers.removeAll { spent.contains($0) }
-        for attempt in spent where fresh.contains(attempt) {
-            notice("", "attempt \(attempt) passed over: its ID has been used before")
-        }
+        for attempt in spent where fresh.contains(attempt) { passOver(attempt) }
     }
 
     private mutating func claim(_ queue: String, _ state: inout MemoryState) {
@@ -251,12 +250,13 @@ struct MemoryClaim {
         under rules: Rules = Rules(),
         _ state: inout MemoryState
     ) -> String? {
+        while let used = offers.first, state.data.attempts[used] != nil { passOver(offers.removeFirst()) }
         guard !offers.isEmpty else {
             isShort = false
             return nil
         }
         let attempt = offers.removeFirst()
-        var fields = state.data.attempts[attempt] ?? MemoryState.Record()
+        var fields = MemoryState.Record()
         fields["sta"] = "\(state.now)"
         fields["job"] = job
         fields["wrk"] = "\(voucher.client)"
@@ -269,6 +269,10 @@ struct MemoryClaim {
         if let window = rules.window { fields["crw"] = "\(window)" }
         state.data.attempts[attempt] = fields
         return attempt
+    }
+
+    private mutating func passOver(_ attempt: String) {
+        notice("", "attempt \(attempt) passed over: its ID has been used before")
     }
 
     /// A number that is reported where the field holds something else.

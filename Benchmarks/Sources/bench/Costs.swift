@@ -145,12 +145,15 @@ extension Stage {
     /// Adds jobs, and has as many done; others may be there.
     private func depth(_ jobs: Int) async throws -> Depth {
         let enqueueing = try await redisMicroseconds(jobs) { try await yardstick.fill(queue, jobs: jobs) }
-        let (since, before) = (try await yardstick.serverTime(), try await yardstick.cpuSeconds())
+        let since = try await yardstick.serverTime()
+        let before = try await yardstick.spent(queue, since: since)
+        var after = before
         let worker = try worker(100)
+        // It goes on with what was there before, so the time counts for what was done by that very moment.
         try await until("\(jobs) jobs are done", every: .milliseconds(10)) {
-            try await yardstick.integer("ZCOUNT", "bg:completed:\(queue)", "\(since)", "+inf") >= jobs
+            after = try await yardstick.spent(queue, since: since)
+            return after.count >= jobs
         }
-        let cpu = try await yardstick.cpuSeconds() - before
         await worker.kill()
         let span = try await yardstick.span(queue, since: since)
         let few = jobs / 5
@@ -163,7 +166,7 @@ extension Stage {
         return Depth(
             rate: span.rate,
             enqueueing: enqueueing,
-            working: cpu / Double(span.count) * 1e6,
+            working: (after.cpu - before.cpu) / Double(after.count - before.count) * 1e6,
             promoting: promoting,
             trimming: trimming
         )

@@ -65,11 +65,10 @@ extension Stage {
     /// Enqueueing, working and trimming at once. What is trimmed leaves its job's hash for five minutes, so Redis's memory is
     /// flat only after that.
     func steady() async throws -> [Row] {
-        let keep = volume(100_000, quick: 1000)
-        let window = Duration.seconds(volume(60, quick: 5)) / 5
+        let (warmUp, seconds) = (volume(330, quick: 2), volume(60, quick: 5))
         let manager = try manager()
-        let (worker, watcher) = (try worker(100), try watcher(keep: keep))
-        let end = ContinuousClock.now + .seconds(volume(330 + 61, quick: 2 + 6))
+        let (worker, watcher) = (try worker(100), try watcher(keep: volume(100_000, quick: 1000)))
+        let end = ContinuousClock.now + .seconds(warmUp + seconds + 1)
         let producer = Task {
             while ContinuousClock.now < end {
                 guard try await yardstick.integer("LLEN", "bg:ready:\(queue)") < 10_000 else {
@@ -79,33 +78,42 @@ extension Stage {
                 try await manager.enqueue(contentsOf: (0..<1000).lazy.map { Noop(n: $0) })
             }
         }
-        try await Task.sleep(for: .seconds(volume(330, quick: 2)))
-        var (rates, memory): ([Double], [Double]) = ([], [])
-        var (done, time) = (try await stored(), ContinuousClock.now)
-        for _ in 0..<5 {
-            try await Task.sleep(for: window)
-            let (before, began) = (done, time)
-            (done, time) = (try await stored(), .now)
-            rates.append(Double(done - before) / began.duration(to: time).seconds)
-            memory.append(try await yardstick.info("memory", "used_memory") / 1e6)
-        }
+        try await Task.sleep(for: .seconds(warmUp))
+        let (rates, memory) = try await watched(for: .seconds(seconds))
         try await producer.value
         await worker.kill()
         try await watcher.stop()
         await manager.close()
-        // That it is flat can be seen after those five minutes alone.
-        let first = [Double](repeating: memory[0], count: memory.count - 1)
+        // It grows if it gains more in that time than its samples differ anyway.
+        let trend = memory.trend
         return [
             Row("steady", "100 fibers", rates, "jobs/s", aim: .atLeast(35_000)),
+            Row("steady", "memory of Redis", memory, "MB"),
             Row(
                 "steady",
-                "memory of Redis",
-                Array(memory.dropFirst()),
+                "memory of Redis: growth",
+                [trend.gain],
                 "MB",
-                beside: ("at first", first),
-                aim: isQuick ? nil : .ratioAtMost(1)
+                beside: ("scatter", [trend.scatter]),
+                aim: .ratioAtMost(1)
             ),
         ]
+    }
+
+    /// Looks on: jobs a second in each fifth of the time, and Redis's memory in each sixtieth, MB.
+    private func watched(for time: Duration) async throws -> (rates: [Double], memory: [Double]) {
+        var (rates, memory): ([Double], [Double]) = ([], [])
+        let begun = ContinuousClock.now
+        var (done, now) = (try await stored(), ContinuousClock.now)
+        for look in 1...60 {
+            try await Task.sleep(until: begun + time * look / 60)
+            memory.append(try await yardstick.info("memory", "used_memory") / 1e6)
+            guard look % 12 == 0 else { continue }
+            let (before, began) = (done, now)
+            (done, now) = (try await stored(), .now)
+            rates.append(Double(done - before) / began.duration(to: now).seconds)
+        }
+        return (rates, memory)
     }
 
     /// How many attempts have completed, trimmed ones too.

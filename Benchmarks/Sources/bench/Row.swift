@@ -1,3 +1,4 @@
+import BackgroundJobsBenchmarking
 import Foundation
 
 /// One line of the table: what was measured, beside its yardstick and its aim.
@@ -13,16 +14,16 @@ struct Row: Encodable, Sendable {
     let benchmark: String
     let name: String
     let unit: String
-    /// The median, the least and the most of all runs.
-    let figure: Double
-    let least: Double
-    let most: Double
+    /// The median, the least and the most of all runs; nil if there was none.
+    let figure: Double?
+    let least: Double?
+    let most: Double?
     /// What `ratio` is the ratio to: its name, and its median.
     let yardstick: String?
     let yardstickFigure: Double?
-    /// Median of the ratios of runs that took turns.
+    /// Median of the ratios of runs that took turns; nil if there is nothing to divide by.
     let ratio: Double?
-    let aim: Aim?
+    var aim: Aim?
 
     /// - Parameters:
     ///   - samples: one figure a run.
@@ -38,13 +39,24 @@ struct Row: Encodable, Sendable {
         self.benchmark = benchmark
         self.name = name
         self.unit = unit
-        figure = samples.median
-        least = samples.min() ?? 0
-        most = samples.max() ?? 0
+        figure = samples.isEmpty ? nil : samples.median
+        least = samples.min()
+        most = samples.max()
         self.yardstick = yardstick?.name
         yardstickFigure = yardstick?.samples.median
-        ratio = yardstick.map { zip(samples, $0.samples).map { $1 == 0 ? 0 : $0 / $1 }.median }
+        ratio = yardstick.flatMap { Self.ratio(samples, $0.samples) }
         self.aim = aim
+    }
+
+    private static func ratio(_ samples: [Double], _ yardstick: [Double]) -> Double? {
+        guard !samples.isEmpty, samples.count == yardstick.count, yardstick.allSatisfy({ $0 > 0 }) else { return nil }
+        return zip(samples, yardstick).map { $0 / $1 }.median
+    }
+
+    /// Why this is no measurement, if it is none: it must not pass for one that has met its aim.
+    var fault: String? {
+        if figure == nil { return "there is no figure" }
+        return yardstick != nil && ratio == nil ? "there is no figure of its yardstick" : nil
     }
 
     var verdict: Verdict? {
@@ -62,9 +74,9 @@ struct Row: Encodable, Sendable {
         try container.encode(benchmark, forKey: .benchmark)
         try container.encode(name, forKey: .name)
         try container.encode(unit, forKey: .unit)
-        try container.encode(figure, forKey: .figure)
-        try container.encode(least, forKey: .least)
-        try container.encode(most, forKey: .most)
+        try container.encodeIfPresent(figure, forKey: .figure)
+        try container.encodeIfPresent(least, forKey: .least)
+        try container.encodeIfPresent(most, forKey: .most)
         try container.encodeIfPresent(yardstick, forKey: .yardstick)
         try container.encodeIfPresent(yardstickFigure, forKey: .yardstickFigure)
         try container.encodeIfPresent(ratio, forKey: .ratio)
@@ -79,9 +91,13 @@ extension Row: CustomStringConvertible {
         + "ratio".padding(8) + "aim"
 
     var description: String {
-        let spread = least == most ? "" : " (\(least.short) … \(most.short))"
-        let beside = yardstick.map { "\($0) \((yardstickFigure ?? 0).short)" } ?? ""
-        return benchmark.padding(15) + name.padding(34) + "\(figure.short)\(spread) \(unit)".padding(40)
+        var result = "no figure"
+        if let figure, let least, let most {
+            let spread = least == most ? "" : " (\(least.short) … \(most.short))"
+            result = "\(figure.short)\(spread) \(unit)"
+        }
+        let beside = yardstick.map { "\($0) \(yardstickFigure?.short ?? "")" } ?? ""
+        return benchmark.padding(15) + name.padding(34) + result.padding(40)
             + beside.padding(30) + (ratio.map { "\(($0 * 100).short) %" } ?? "").padding(8)
             + [aim?.description, verdict?.rawValue].compactMap(\.self).joined(separator: ": ")
     }
@@ -127,7 +143,7 @@ struct Facts: Encodable, Sendable, CustomStringConvertible {
 
     var description: String {
         let busy = load > 0.5 ? " The machine was busy: load \(load.short)." : ""
-        let quick = isQuick ? " Small volumes: the figures mean little." : ""
+        let quick = isQuick ? " Small volumes: the figures mean little, and are held against no aim." : ""
         return "\(processors) processors, \(system); Redis \(redis), persistence: \(persistence); "
             + "medians of \(runs) runs.\(busy)\(quick)\n\n\(Row.heading)"
     }
@@ -152,6 +168,23 @@ extension [Double] {
         guard !isEmpty else { return 0 }
         let sorted = sorted()
         return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+    }
+
+    /// Of samples taken at equal intervals: what a straight line through them gains from the first to the last, and how far they
+    /// scatter about that line, from the lowest to the highest.
+    var trend: (gain: Double, scatter: Double) {
+        guard count > 1 else { return (0, 0) }
+        let middle = Double(count - 1) / 2
+        let mean = reduce(0, +) / Double(count)
+        var (along, across) = (0.0, 0.0)
+        for (index, sample) in enumerated() {
+            let distance = Double(index) - middle
+            along += distance * (sample - mean)
+            across += distance * distance
+        }
+        let slope = along / across
+        let rest = enumerated().map { $1 - mean - slope * (Double($0) - middle) }
+        return (slope * Double(count - 1), (rest.max() ?? 0) - (rest.min() ?? 0))
     }
 
     /// The smallest member that is no less than this part of all of them; 0 if there are none.

@@ -17,6 +17,7 @@ extension Stage {
             try await yardstick.fill(queue, jobs: jobs, with: Yardstick.Filling(due: { times[$0] }))
             try await until("all are done", every: .milliseconds(100)) { try await completed() == jobs }
             lateness.append(try await yardstick.lateness(queue))
+            guard lateness.last?.count == jobs else { throw Failure("Not all attempts are on record.") }
             try await worker.stop()
             try await watcher.stop()
         }
@@ -41,7 +42,10 @@ extension Stage {
             try await yardstick.noteSlowCalls()
             try await until("all are done", every: .milliseconds(20)) { try await completed() == jobs }
             calls.append(try await yardstick.slowestCall())
-            times.append(try await yardstick.span(queue, since: due).seconds)
+            // From the ms at which they were due, not from the first end.
+            let span = try await yardstick.span(queue, since: due)
+            guard span.count == jobs else { throw Failure("\(jobs - span.count) jobs ended before they were due.") }
+            times.append(Double(span.end - due) / 1000)
             try await worker.stop()
             try await watcher.stop()
         }

@@ -108,13 +108,14 @@ struct Stage: Sendable {
     /// Fills the emptied server, and has the bare client drain the queue: jobs a second.
     func ceiling(
         _ jobs: Int,
+        batch: Int = 64,
         scripts: Yardstick.Scripts = .own,
         with filling: Yardstick.Filling = Yardstick.Filling()
     ) async throws -> Double {
         try await yardstick.flush()
         try await yardstick.fill(queue, jobs: jobs, with: filling)
         let since = try await yardstick.serverTime()
-        try await yardstick.ceiling(queue, jobs: jobs, scripts: scripts)
+        try await yardstick.ceiling(queue, jobs: jobs, batch: batch, scripts: scripts)
         return try await yardstick.span(queue, since: since).rate
     }
 }

@@ -71,7 +71,7 @@ public struct Batch: Sendable, Hashable {
         options: JobOptions = JobOptions(),
         id: ((J) -> String)? = nil
     ) async throws -> [JobHandle<J.Output>] {
-        var terms = Manager.Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
+        var terms = Manager.Terms(of: J.self, in: delay, at: time, queue: queue, options: options)
         var handles: [JobHandle<J.Output>] = []
         var step: [NewJob] = []
         var bytes = 0
@@ -224,7 +224,7 @@ extension Manager {
 
     private func callback(_ job: (any Job)?) throws -> NewJob? {
         func make<J: Job>(_ job: J) throws -> NewJob {
-            try newJob(job, Terms(queue: J.queue, options: JobOptions(), class: J.options))
+            try newJob(job, Terms(of: J.self))
         }
         guard let job else { return nil }
         var new = try make(job)

@@ -100,14 +100,7 @@ struct ChainStepDraft: Sendable {
     init<J: Job>(_ job: J, _ delay: Duration?, _ queue: String?, _ id: String?, _ options: JobOptions) {
         self.delay = delay
         make = { manager, delay, time in
-            let terms = Manager.Terms(
-                delay: delay,
-                time: time,
-                queue: queue ?? J.queue,
-                id: id,
-                options: options,
-                class: J.options
-            )
+            let terms = Manager.Terms(of: J.self, in: delay, at: time, queue: queue, id: id, options: options)
             return try manager.newJob(job, terms)
         }
     }

@@ -84,6 +84,20 @@ extension Manager {
     }
 }
 
+extension Manager.Terms {
+    /// The terms of a job of a type, which says what the caller does not.
+    init<J: Job>(
+        of type: J.Type,
+        in delay: Duration? = nil,
+        at time: Date? = nil,
+        queue: String? = nil,
+        id: String? = nil,
+        options: JobOptions = JobOptions()
+    ) {
+        self.init(delay: delay, time: time, queue: queue ?? J.queue, id: id, options: options, class: J.options)
+    }
+}
+
 /// When a job is due, from what a caller said.
 package enum DueTime {
     /// The latest time that can be scheduled: ms that a sorted set's score holds exactly.

@@ -135,14 +135,7 @@ public struct JobTransaction {
         id: String? = nil,
         options: JobOptions = JobOptions()
     ) throws -> JobHandle<J.Output> {
-        let terms = Manager.Terms(
-            delay: delay,
-            time: time,
-            queue: queue ?? J.queue,
-            id: id,
-            options: options,
-            class: J.options
-        )
+        let terms = Manager.Terms(of: J.self, in: delay, at: time, queue: queue, id: id, options: options)
         let new = try manager.newJob(job, terms)
         jobs.append(new)
         return JobHandle(id: new.id, isDuplicate: false, manager: manager)

@@ -102,7 +102,7 @@ public final class Manager: Sendable {
         id: String? = nil,
         options: JobOptions = JobOptions()
     ) async throws -> JobHandle<J.Output> {
-        let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, id: id, options: options, class: J.options)
+        let terms = Terms(of: J.self, in: delay, at: time, queue: queue, id: id, options: options)
         return try await enqueue([newJob(job, terms)])[0].of()
     }
 
@@ -151,7 +151,7 @@ public final class Manager: Sendable {
         queue: String? = nil,
         options: JobOptions = JobOptions()
     ) async throws -> [JobHandle<J.Output>] {
-        let terms = Terms(delay: delay, time: time, queue: queue ?? J.queue, options: options, class: J.options)
+        let terms = Terms(of: J.self, in: delay, at: time, queue: queue, options: options)
         let name = J.name
         return try await enqueueAll(jobs.lazy.map { try self.newJob($0, terms, as: name) }).map { $0.of() }
     }

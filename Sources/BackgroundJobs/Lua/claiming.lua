@@ -5,6 +5,7 @@ local wanted, bytes, suspect_allowed = tonumber(next_argument()), tonumber(next_
 wanted = math.min(wanted, 128)
 local claims = wanted > 0
 local usual_delivery, class_rules, no_rules = next_argument(), {}, {}
+local usual_rule = usual_delivery == 'amo' and 'amo' or nil
 for _ = 1, tonumber(next_argument()) do
     class_rules[next_argument()] = { delivery = next_argument(), retries = next_argument(), window = next_argument() }
 end
@@ -15,6 +16,7 @@ for i = 1, tonumber(next_argument()) do
 end
 -- How many jobs may still be taken from a queue: on the fibers that are its own, and those that all share.
 local function room(queue) return math.min(wanted, own[queue] + math.max(0, shared)) end
+local function has_room(queue) return wanted > 0 and (shared > 0 or own[queue] > 0) end
 local function take_fiber(queue)
     wanted = wanted - 1
     if own[queue] > 0 then own[queue] = own[queue] - 1 else shared = shared - 1 end
@@ -24,16 +26,16 @@ local first_offer, last_offer = at, #ARGV
 
 -- Offers that an earlier call, whose reply was lost, has used. Those that are running are handed out once more, in place
 -- of something new; those whose attempts have ended are not used again.
-local used, granted = {}, {}
--- So is a fresh offer that has an attempt already: the same call may come twice. Else that attempt would be written over,
--- and its job be lost. One command a call, and no more as a rule.
+local used, spent = {}, {}
+local function pass_over(attempt) notice('', 'attempt ' .. attempt .. ' passed over: its ID has been used before') end
+-- So are fresh offers, where the first of them has an attempt already: the same call may come twice, and they are used in
+-- their order.
 local fresh = first_offer + reoffered
-if claims and fresh <= last_offer then
-    local keys = {}
-    for i = fresh, last_offer do keys[#keys + 1] = key('attempts', ARGV[i]) end
-    if redis.call('EXISTS', unpack(keys)) > 0 then reoffered = last_offer - first_offer + 1 end
+if claims and fresh <= last_offer and redis.call('EXISTS', attempt_prefix .. ARGV[fresh]) == 1 then
+    reoffered = last_offer - first_offer + 1
 end
 if reoffered > 0 then
+    local running_again = {}
     for _, queue in ipairs(queues) do
         local members = look('SMISMEMBER', key('processing', queue), unpack(ARGV, first_offer, first_offer + reoffered - 1))
         for i = 1, members and reoffered or 0 do
@@ -49,7 +51,7 @@ if reoffered > 0 then
                 else
                     redis.call('HSET', key('attempts', attempt), 'wrk', client)
                     local _, suspect = hand_out_again(jobs, attempt, record[5], queue, record)
-                    granted[attempt] = true
+                    running_again[attempt] = true
                     take_fiber(queue)
                     bytes = bytes - (arguments and #arguments or 0)
                     if suspect then suspect_allowed = false end
@@ -60,16 +62,37 @@ if reoffered > 0 then
     for i = first_offer, first_offer + reoffered - 1 do
         if not used[ARGV[i]] and redis.call('EXISTS', key('attempts', ARGV[i])) == 1 then
             used[ARGV[i]] = true
-            if i >= fresh then notice('', 'attempt ' .. ARGV[i] .. ' passed over: its ID has been used before') end
+            if i >= fresh then pass_over(ARGV[i]) end
         end
+        if used[ARGV[i]] and not running_again[ARGV[i]] then spent[#spent + 1] = ARGV[i] end
     end
 end
 
 local offer = first_offer
+-- How many are needed at most, and the first that has not been looked at: an attempt of another call would be written
+-- over, and its job be lost.
+local needed, unseen = 1, first_offer + reoffered
+local function look_at_offers()
+    local keys = {}
+    for i = unseen, math.min(last_offer, unseen + needed - 1) do keys[#keys + 1] = attempt_prefix .. ARGV[i] end
+    if redis.call('EXISTS', unpack(keys)) > 0 then
+        for i, record in ipairs(keys) do
+            if redis.call('EXISTS', record) == 1 then used[ARGV[unseen + i - 1]] = true end
+        end
+    end
+    unseen = unseen + #keys
+end
 local function next_offer()
-    while offer <= last_offer and used[ARGV[offer]] do offer = offer + 1 end
-    offer = offer + 1
-    return ARGV[offer - 1]
+    while offer <= last_offer do
+        if offer >= unseen then look_at_offers() end
+        local attempt = ARGV[offer]
+        offer = offer + 1
+        if not used[attempt] then
+            used[attempt] = true
+            return attempt
+        end
+        if offer > first_offer + reoffered then pass_over(attempt) end
+    end
 end
 
 -- A number that is reported where the field holds something else.
@@ -81,7 +104,9 @@ end
 
 -- How a job is delivered and how many crashes it is forgiven: nil where it is as usual.
 local function rules_of(queue, job, fields)
-    local class = class_rules[fields.cls] or no_rules
+    local class = class_rules[fields.cls]
+    if not (class or fields.dlv or fields.crm or fields.crw) then return usual_rule end
+    class = class or no_rules
     local delivery = fields.dlv
     if delivery ~= 'amo' and delivery ~= 'alo' then
         if delivery then notice(queue, 'job ' .. shown(job) .. ': dlv is neither amo nor alo: ' .. shown(delivery)) end
@@ -97,13 +122,12 @@ end
 local function begin_attempt(job, queue, num, last, delivery, budget, window)
     local attempt = next_offer()
     if not attempt then return nil end
-    local record = key('attempts', attempt)
+    local record = attempt_prefix .. attempt
     redis.call('HSET', record, 'sta', stamp, 'job', job, 'wrk', client, 'que', queue, 'nod', node, 'num', num)
     if last then redis.call('HSET', record, 'prv', last) end
     if delivery then redis.call('HSET', record, 'dlv', delivery) end
     if budget then redis.call('HSET', record, 'crm', budget) end
     if window then redis.call('HSET', record, 'crw', window) end
-    used[attempt] = true
     return attempt
 end
 
@@ -111,6 +135,7 @@ end
 local function reject(set, counter, job, queue, err, msg, last)
     local attempt = begin_attempt(string.sub(job, 1, 64), queue, 0, last)
     if not attempt then return nil end
+    if offer <= first_offer + reoffered then spent[#spent + 1] = attempt end
     redis.call('HSET', key('attempts', attempt), 'fin', now, 'time', 0, 'err', err)
     if msg then redis.call('HSET', key('attempts', attempt), 'msg', msg) end
     redis.call('ZADD', key(set, queue), now, attempt)
@@ -246,13 +271,15 @@ local function deal(queue, id, begun, from)
         short = false
         return false
     end
-    local kind, of = place_of(queue, id, fields)
+    local kind, of
+    if fields.on or fields.avo then kind, of = place_of(queue, id, fields) end
     if kind then
         set_aside(queue, id, kind, of)
         return true
     end
     local delivery, budget, window = rules_of(queue, id, fields)
-    local suspect = math.max(suspicion(fields, budget or usual_retries, window or usual_window), from == 'suspects' and 1 or 0)
+    local suspect = fields.crs and suspicion(fields, budget or usual_retries, window or usual_window) or 0
+    if suspect == 0 and from == 'suspects' then suspect = 1 end
     if suspect > 0 and not suspect_allowed then
         if from == 'placed' then return 'stay' end
         -- This worker runs one already. The next claim that may take one finds it there.
@@ -271,14 +298,15 @@ local function deal(queue, id, begun, from)
         short = false
         return false
     end
-    redis.call('HSET', key('jobs', id), 'att', num, 'las', attempt)
+    redis.call('HSET', job_prefix .. id, 'att', num, 'las', attempt)
     if fields.pla then redis.call('HDEL', key('jobs', id), 'pla', 'plt') end
     if fields.unu == 'started' then release_lock(id, fields.unq) end
     begun[#begun + 1] = attempt
-    taken[id], granted[attempt] = true, true
+    taken[id] = true
     hand_out(jobs, attempt, id, queue, num, fields, extra, suspect)
-    local queued, due = counted_field(queue, id, 'qat', fields.qat), counted_field(queue, id, 'pat', fields.pat)
-    waited = waited + math.max(0, now - (due or queued or now))
+    local since = counted_field(queue, id, 'qat', fields.qat)
+    if fields.pat then since = counted_field(queue, id, 'pat', fields.pat) or since end
+    if since and since < now then waited = waited + (now - since) end
     bytes = bytes - size
     take_fiber(queue)
     if suspect > 0 then suspect_allowed = false end
@@ -290,7 +318,7 @@ local function begin(queue, ids, begun, from)
     local dealt = 0
     waited = 0
     for _, id in ipairs(ids) do
-        if room(queue) <= 0 or not deal(queue, id, begun, from) then break end
+        if not has_room(queue) or not deal(queue, id, begun, from) then break end
         dealt = dealt + 1
     end
     if waited > 0 then count(queue, 'wait', waited, true) end
@@ -306,7 +334,7 @@ local function claim_placed(queue, place, begun)
     if not ids then return notice(queue, 'left out: ' .. list .. ': ' .. wrong) end
     waited = 0
     for _, id in ipairs(ids) do
-        local dealt = room(queue) > 0 and deal(queue, id, begun, 'placed')
+        local dealt = has_room(queue) and deal(queue, id, begun, 'placed')
         if not dealt then break end
         if dealt ~= 'stay' then
             redis.call('LREM', list, 1, id)
@@ -327,19 +355,20 @@ local function claim_from(queue)
     local suspected = suspect_allowed and redis.call('LRANGE', key('suspects', queue), 0, 0) or {}
     local at_hand = redis.call('LRANGE', key('handoff', queue), 0, asked - 1)
     local waiting = redis.call('LRANGE', key('ready', queue), 0, asked - 1)
+    needed = math.max(1, #suspected + #at_hand + #waiting, open_places[queue] and asked or 0)
     if suspected[1] and begin(queue, suspected, begun, 'suspects') > 0 then
         redis.call('LPOP', key('suspects', queue))
         if #begun == 0 then short = false end
     end
     for _, place in ipairs(open_places[queue] or {}) do
-        if room(queue) > 0 then claim_placed(queue, place, begun) end
+        if has_room(queue) then claim_placed(queue, place, begun) end
     end
     local dealt = begin(queue, at_hand, begun)
     if dealt > 0 then redis.call('LPOP', key('handoff', queue), dealt) end
     dealt = begin(queue, waiting, begun)
     if dealt > 0 then redis.call('LPOP', key('ready', queue), dealt) end
     -- What was looked at has been dropped, or cost no fiber: there may be more behind it.
-    if #at_hand == asked or #waiting == asked or room(queue) <= 0 then short = false end
+    if #at_hand == asked or #waiting == asked or not has_room(queue) then short = false end
     if #begun > 0 then redis.call('SADD', key('processing', queue), unpack(begun)) end
 end
 
@@ -363,7 +392,7 @@ if claims and #queues > 0 then
         if stopped[q] == 1 then
             paused[#paused + 1] = queue
             put_back(queue)
-        elseif room(queue) > 0 then
+        elseif has_room(queue) then
             -- All that an ending would need too: what is begun while it can't be ended would be begun again for ever.
             local sound, fault = exists_as('list', key('handoff', queue), key('ready', queue), key('suspects', queue))
             if sound then sound, fault = exists_as('set', key('processing', queue)) end
@@ -380,11 +409,6 @@ if claims and #queues > 0 then
     end
     if wanted <= 0 then short = false end
     write_notes()
-end
-
-local spent = {}
-for i = first_offer, first_offer + reoffered - 1 do
-    if used[ARGV[i]] and not granted[ARGV[i]] then spent[#spent + 1] = ARGV[i] end
 end
 
 write_counts(notice)

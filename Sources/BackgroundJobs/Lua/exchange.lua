@@ -2,7 +2,7 @@
 --
 -- KEYS  1 <ns>:queues
 -- ARGV  1 namespace   2 node   3 client ID that vouches (`wrk`)
---       4 number of completed attempts, then for each: attempt, queue, ms
+--       4 number of queues in which attempts completed, then for each: name, how many, their IDs, their ms
 --       + number of other endings, then for each: attempt, queue, job, ms, err, msg, ending, delay in ms, retry queue,
 --         number of further fields of the attempt, their names and values
 --         (ending: completed | retried | dead | discarded | crashed | snoozed | shutdown | unbegun | cancelled | skipped)
@@ -52,48 +52,41 @@ end
 relieve()
 
 -- 1. What completed, a queue at a time.
-local completed_count = tonumber(next_argument())
-local completed = {}
-for i = 0, completed_count - 1 do
-    local attempt, queue, ms = next_argument(), next_argument(), next_argument()
-    local batch = completed[queue]
-    if not batch then
-        batch = { attempts = {}, indexes = {}, times = {} }
-        completed[queue] = batch
-    end
-    local n = #batch.attempts + 1
-    batch.attempts[n], batch.indexes[n], batch.times[n] = attempt, i, ms
-end
-for queue, batch in pairs(completed) do
-    local running, fault = look('SMISMEMBER', key('processing', queue), unpack(batch.attempts))
+local index = 0
+for _ = 1, tonumber(next_argument()) do
+    local queue, finished = next_argument(), tonumber(next_argument())
+    local attempts, times = at - 1, at - 1 + finished
+    at = at + 2 * finished
+    local running, fault = look('SMISMEMBER', key('processing', queue), unpack(ARGV, attempts + 1, times))
     if running then
         local sound, zset_fault = exists_as('zset', key('completed', queue))
         if not sound then running, fault = nil, zset_fault end
     end
-    local gone, scored, run, seen = {}, {}, 0, {}
-    for i, attempt in ipairs(batch.attempts) do
+    local gone, scored, seen, n, run = {}, {}, {}, 0, 0
+    for i = 1, finished do
+        local attempt, ms = ARGV[attempts + i], ARGV[times + i]
         if not running then
-            except(batch.indexes[i], fault)
+            except(index, fault)
         elseif running[i] == 0 or seen[attempt] then
-            except(batch.indexes[i], seen[attempt] and 'done' or settled(attempt))
+            except(index, seen[attempt] and 'done' or settled(attempt))
         else
             -- The first write for this item, and of this type: where the hash is none, nothing has been done to it.
-            local written, wrong = look('HSET', key('attempts', attempt), 'fin', stamp, 'time', batch.times[i])
+            local written, wrong = look('HSET', attempt_prefix .. attempt, 'fin', stamp, 'time', ms)
             if written then
                 seen[attempt] = true
-                gone[#gone + 1] = attempt
-                scored[#scored + 1] = stamp
-                scored[#scored + 1] = attempt
-                run = run + milliseconds(batch.times[i])
+                n = n + 1
+                gone[n], scored[2 * n - 1], scored[2 * n] = attempt, stamp, attempt
+                run = run + milliseconds(ms)
             else
-                except(batch.indexes[i], wrong)
+                except(index, wrong)
             end
         end
+        index = index + 1
     end
-    if #gone > 0 then
+    if n > 0 then
         redis.call('SREM', key('processing', queue), unpack(gone))
         redis.call('ZADD', key('completed', queue), unpack(scored))
-        count(queue, 'completed', #gone)
+        count(queue, 'completed', n)
         count(queue, 'run', run, true)
         if anybody_awaits() then
             for _, attempt in ipairs(gone) do
@@ -104,102 +97,106 @@ for queue, batch in pairs(completed) do
     end
 end
 
--- 2. What ended otherwise.
-local set_of = { completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'failed' }
-local counter_of = {
-    completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
-    snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled', skipped = 'skipped',
-}
--- A suspect too: workers wait at `ready`.
-local function give_back(queue, job) redis.call('LPUSH', key('ready', queue), job) end
-local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
-    local running, fault = look('SISMEMBER', key('processing', queue), attempt)
-    if running == 0 then return except(i, settled(attempt)) end
-    local fields
-    if running == 1 then fields, fault = look_at_ending(queue, attempt, job) end
-    if fields and ending == 'completed' then
-        local sound, wrong = exists_as('zset', key('completed', queue))
-        if not sound then fields, fault = nil, wrong end
-    elseif fields and target ~= '' then
-        local sound, wrong = exists_as('zset', key('scheduled', target))
-        if sound then sound, wrong = exists_as('set', prefix .. 'queues') end
-        if not sound then fields, fault = nil, wrong end
-    end
-    if not fields then return except(i, fault) end
-
-    -- Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
-    if fields.cancelled and ending ~= 'cancelled' and ending ~= 'completed' then
-        msg = msg == '' and err or err .. ': ' .. msg
-        err, ending = 'Cancelled', 'cancelled'
-    end
-    local set = set_of[ending] or 'ended'
-    local over = fields.gone or fields.over
-    local rules = (ending == 'shutdown' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
-    local at_most_once = ending == 'shutdown' and rules[1] == 'amo'
-    local crashes, first, fatal
-    if ending == 'crashed' and not over then
-        local budget = rules[2] == 'all' and 'all' or number(rules[2]) or usual_retries
-        crashes, first, fatal = crash(fields, rules[1], budget, number(rules[3]) or usual_window)
-        if fatal then msg = msg .. '; ' .. fatal end
-    elseif at_most_once and not over then
-        msg = 'the job is dead, since it is to run at most once'
-    end
-    local written = { 'fin', now, 'time', ms }
-    if ending ~= 'completed' then written[5], written[6] = 'err', present(err) or 'Error' end
-    if msg ~= '' then written[#written + 1], written[#written + 2] = 'msg', msg end
-    local facts = { attempt = attempt, err = written[6], msg = msg }
-    for n = 1, #further, 2 do
-        written[#written + 1], written[#written + 2] = further[n], further[n + 1]
-        facts[further[n]] = further[n + 1]
-    end
-    end_attempt(set, queue, attempt, unpack(written))
-    count(queue, counter_of[ending], 1)
-    if err == 'Timeout' and set == 'failed' then count(queue, 'timeout', 1) end
-    if ending == 'discarded' then count(queue, 'discarded', 1) end
-    if set ~= 'ended' then count(queue, 'run', milliseconds(ms), true) end
-    for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
-    if ending == 'completed' then
-        -- Success has the last word, whatever became of the job meanwhile; but what its end has set going stays so.
-        if fields.over then
-            release_lock(job, redis.call('HGET', key('jobs', job), 'unq'))
-        elseif not fields.gone then
-            succeed(job, facts)
+-- 2. What ended otherwise. As a rule nothing did, and then none of this is made.
+local function end_others(first, others)
+    local set_of = { completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'failed' }
+    local counter_of = {
+        completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
+        snoozed = 'snoozed', shutdown = 'shutdown', unbegun = 'shutdown', cancelled = 'cancelled', skipped = 'skipped',
+    }
+    -- A suspect too: workers wait at `ready`.
+    local function give_back(queue, job) redis.call('LPUSH', key('ready', queue), job) end
+    local function end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
+        local running, fault = look('SISMEMBER', key('processing', queue), attempt)
+        if running == 0 then return except(i, settled(attempt)) end
+        local fields
+        if running == 1 then fields, fault = look_at_ending(queue, attempt, job) end
+        if fields and ending == 'completed' then
+            local sound, wrong = exists_as('zset', key('completed', queue))
+            if not sound then fields, fault = nil, wrong end
+        elseif fields and target ~= '' then
+            local sound, wrong = exists_as('zset', key('scheduled', target))
+            if sound then sound, wrong = exists_as('set', prefix .. 'queues') end
+            if not sound then fields, fault = nil, wrong end
         end
-    elseif over then
-        notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. over)
-    elseif ending == 'cancelled' then
-        end_job(job, 'Cancelled', facts)
-    elseif ending == 'dead' then
-        bury(queue, job, facts, 'ers', fields.errors + 1)
-    elseif ending == 'discarded' then
-        end_job(job, 'Discarded', facts, 'ers', fields.errors + 1)
-    elseif ending == 'skipped' then
-        end_job(job, 'Skipped', facts)
-    elseif ending == 'retried' and target ~= '' and target ~= queue then
-        schedule(target, job, now + tonumber(delay), 'ers', fields.errors + 1, 'que', target)
-        redis.call('SADD', prefix .. 'queues', target)
-    elseif ending == 'retried' then
-        schedule(queue, job, now + tonumber(delay), 'ers', fields.errors + 1)
-    elseif ending == 'snoozed' then
-        schedule(queue, job, now + tonumber(delay), 'att', math.max(0, fields.begun - 1))
-    elseif ending == 'crashed' then
-        requeue_crashed(queue, job, crashes, first, fatal and facts)
-    elseif at_most_once then
-        bury(queue, job, facts)
-    elseif ending == 'unbegun' and fields.last == attempt then
-        -- As if it had not been claimed: it may still expire, and be the first.
-        local former = redis.call('HGET', key('attempts', attempt), 'prv')
-        redis.call('HSET', key('jobs', job), 'att', math.max(0, fields.begun - 1))
-        if former then redis.call('HSET', key('jobs', job), 'las', former) else redis.call('HDEL', key('jobs', job), 'las') end
-        give_back(queue, job)
-    else
-        give_back(queue, job)
+        if not fields then return except(i, fault) end
+
+        -- Whatever ends an attempt that is to be cancelled, but success, ends it as `Cancelled`.
+        if fields.cancelled and ending ~= 'cancelled' and ending ~= 'completed' then
+            msg = msg == '' and err or err .. ': ' .. msg
+            err, ending = 'Cancelled', 'cancelled'
+        end
+        local set = set_of[ending] or 'ended'
+        local over = fields.gone or fields.over
+        local rules = (ending == 'shutdown' or ending == 'crashed') and redis.call('HMGET', key('attempts', attempt), 'dlv', 'crm', 'crw') or {}
+        local at_most_once = ending == 'shutdown' and rules[1] == 'amo'
+        local crashes, first, fatal
+        if ending == 'crashed' and not over then
+            local budget = rules[2] == 'all' and 'all' or number(rules[2]) or usual_retries
+            crashes, first, fatal = crash(fields, rules[1], budget, number(rules[3]) or usual_window)
+            if fatal then msg = msg .. '; ' .. fatal end
+        elseif at_most_once and not over then
+            msg = 'the job is dead, since it is to run at most once'
+        end
+        local written = { 'fin', now, 'time', ms }
+        if ending ~= 'completed' then written[5], written[6] = 'err', present(err) or 'Error' end
+        if msg ~= '' then written[#written + 1], written[#written + 2] = 'msg', msg end
+        local facts = { attempt = attempt, err = written[6], msg = msg }
+        for n = 1, #further, 2 do
+            written[#written + 1], written[#written + 2] = further[n], further[n + 1]
+            facts[further[n]] = further[n + 1]
+        end
+        end_attempt(set, queue, attempt, unpack(written))
+        count(queue, counter_of[ending], 1)
+        if err == 'Timeout' and set == 'failed' then count(queue, 'timeout', 1) end
+        if ending == 'discarded' then count(queue, 'discarded', 1) end
+        if set ~= 'ended' then count(queue, 'run', milliseconds(ms), true) end
+        for _, sentence in ipairs(fields.faults) do notice(queue, 'job ' .. shown(job) .. ': ' .. sentence) end
+        if ending == 'completed' then
+            -- Success has the last word, whatever became of the job meanwhile; but what its end has set going stays so.
+            if fields.over then
+                release_lock(job, redis.call('HGET', key('jobs', job), 'unq'))
+            elseif not fields.gone then
+                succeed(job, facts)
+            end
+        elseif over then
+            notice(queue, 'job ' .. shown(job) .. ': only its attempt ' .. attempt .. ' ended: ' .. over)
+        elseif ending == 'cancelled' then
+            end_job(job, 'Cancelled', facts)
+        elseif ending == 'dead' then
+            bury(queue, job, facts, 'ers', fields.errors + 1)
+        elseif ending == 'discarded' then
+            end_job(job, 'Discarded', facts, 'ers', fields.errors + 1)
+        elseif ending == 'skipped' then
+            end_job(job, 'Skipped', facts)
+        elseif ending == 'retried' and target ~= '' and target ~= queue then
+            schedule(target, job, now + tonumber(delay), 'ers', fields.errors + 1, 'que', target)
+            redis.call('SADD', prefix .. 'queues', target)
+        elseif ending == 'retried' then
+            schedule(queue, job, now + tonumber(delay), 'ers', fields.errors + 1)
+        elseif ending == 'snoozed' then
+            schedule(queue, job, now + tonumber(delay), 'att', math.max(0, fields.begun - 1))
+        elseif ending == 'crashed' then
+            requeue_crashed(queue, job, crashes, first, fatal and facts)
+        elseif at_most_once then
+            bury(queue, job, facts)
+        elseif ending == 'unbegun' and fields.last == attempt then
+            -- As if it had not been claimed: it may still expire, and be the first.
+            local former = redis.call('HGET', key('attempts', attempt), 'prv')
+            redis.call('HSET', key('jobs', job), 'att', math.max(0, fields.begun - 1))
+            if former then redis.call('HSET', key('jobs', job), 'las', former) else redis.call('HDEL', key('jobs', job), 'las') end
+            give_back(queue, job)
+        else
+            give_back(queue, job)
+        end
+    end
+    for i = first, first + others - 1 do
+        local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
+        local err, msg, ending, delay = next_argument(), next_argument(), next_argument(), next_argument()
+        local target, further = next_argument(), {}
+        for n = 1, 2 * tonumber(next_argument()) do further[n] = next_argument() end
+        end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
     end
 end
-for i = completed_count, completed_count + tonumber(next_argument()) - 1 do
-    local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
-    local err, msg, ending, delay = next_argument(), next_argument(), next_argument(), next_argument()
-    local target, further = next_argument(), {}
-    for n = 1, 2 * tonumber(next_argument()) do further[n] = next_argument() end
-    end_one(i, attempt, queue, job, ms, err, msg, ending, delay, target, further)
-end
+local others = tonumber(next_argument())
+if others > 0 then end_others(index, others) end

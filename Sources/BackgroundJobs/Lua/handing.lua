@@ -9,7 +9,7 @@ local told = {
 -- The fields of a job's hash, and those that are told as a flat list (false if there are none); nil and the error text where the key holds
 -- a wrong type. A hash that is missing has no fields.
 local function read_job(job)
-    local flat, fault = look('HGETALL', key('jobs', job))
+    local flat, fault = look('HGETALL', job_prefix .. job)
     if not flat then return nil, fault end
     local fields, extra = {}, false
     for i = 1, #flat, 2 do

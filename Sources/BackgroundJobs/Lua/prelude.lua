@@ -9,6 +9,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stamp = string.format('%.0f', now)
 
 local function key(kind, name) return prefix .. kind .. ':' .. name end
+-- What these two begin with, where many are made.
+local job_prefix, attempt_prefix = key('jobs', ''), key('attempts', '')
 
 -- The reply, or nil and the error text where the key holds a wrong type. Redis does not say which key that is.
 local function look(...)

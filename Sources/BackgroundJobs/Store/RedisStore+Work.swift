@@ -51,38 +51,54 @@ private struct ExchangeRequest: Sendable {
     private let finishes: [Finish]
     private let claim: Claim
     private let voucher: Voucher
-    /// The index of each finish, in the order in which the script is given them: those that completed come first.
+    /// The index of each finish, in the order in which the script is given them: those that completed come first, by queue.
     let order: [Int]
-    private let completedCount: Int
+    /// Of each queue those that completed.
+    private let completed: [(queue: String, indices: [Int])]
+    /// All others.
+    private let others: [Int]
 
     init(_ finishes: [Finish], _ claim: Claim, as voucher: Voucher) {
         self.finishes = finishes
         self.claim = claim
         self.voucher = voucher
-        let completed = finishes.indices.filter { finishes[$0].isPlain }
-        completedCount = completed.count
-        order = completed + finishes.indices.filter { !finishes[$0].isPlain }
+        var completed: [(queue: String, indices: [Int])] = []
+        var others: [Int] = []
+        for (index, finish) in finishes.enumerated() {
+            if !finish.isPlain {
+                others.append(index)
+            } else if let at = completed.firstIndex(where: { $0.queue == finish.queue }) {
+                completed[at].indices.append(index)
+            } else {
+                completed.append((finish.queue, [index]))
+            }
+        }
+        order = completed.flatMap(\.indices) + others
+        self.completed = completed
+        self.others = others
     }
 
     private var classes: [String: ClaimDefaults.Rules] { claim.wanted > 0 ? claim.defaults.classes : [:] }
 
     var argumentCount: Int {
         let offers = claim.wanted > 0 ? claim.reoffered.count + claim.offered.count : 0
-        let others = order.dropFirst(completedCount).reduce(0) { $0 + 10 + 2 * finishes[$1].fields.count }
-        return 12 + 3 * completedCount + others + 4 * classes.count + 2 * claim.queues.count + offers
+        let ended = others.reduce(0) { $0 + 10 + 2 * finishes[$1].fields.count }
+        let succeeded = completed.reduce(0) { $0 + 2 + 2 * $1.indices.count }
+        return 12 + succeeded + ended + 4 * classes.count + 2 * claim.queues.count + offers
     }
 
     func append(to pipeline: inout Pipeline) {
         pipeline.append(voucher.node)
         pipeline.append(voucher.client)
-        pipeline.append(completedCount)
-        for index in order.prefix(completedCount) {
-            pipeline.append(finishes[index].attempt)
-            pipeline.append(finishes[index].queue)
-            pipeline.append("\(finishes[index].milliseconds)")
+        pipeline.append(completed.count)
+        for (queue, indices) in completed {
+            pipeline.append(queue)
+            pipeline.append(indices.count)
+            for index in indices { pipeline.append(finishes[index].attempt) }
+            for index in indices { pipeline.append("\(finishes[index].milliseconds)") }
         }
-        pipeline.append(order.count - completedCount)
-        for index in order.dropFirst(completedCount) { pipeline.append(finishes[index]) }
+        pipeline.append(others.count)
+        for index in others { pipeline.append(finishes[index]) }
         pipeline.append(claim.wanted)
         pipeline.append(claim.bytes)
         pipeline.append(claim.mayTakeSuspect ? 1 : 0)

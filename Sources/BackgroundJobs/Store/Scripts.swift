@@ -3,7 +3,9 @@ package struct Script: Sendable, Hashable {
     /// The file's name without its extension.
     package let name: String
     /// The file with its prelude in front, without indents and lines of comment: the shorter a script, the less often
-    /// something comes between its loading and its call. The lines keep their numbers.
+    /// something comes between its loading and its call. What comes behind the prelude is a function of its own: Lua 5.1 finds
+    /// what such a function has around it at once, and searches for the locals of a function that runs (lfunc.c, luaF_findupval),
+    /// for each of some fifty functions that are made anew in each call.
     package var source: String
 
     /// By the name alone: the source is long, and every call looks a script up.
@@ -13,7 +15,9 @@ package struct Script: Sendable, Hashable {
 
     fileprivate init(_ name: String, _ parts: [UInt8]...) {
         self.name = name
-        let lines = parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        let texts = parts.map { String(decoding: $0, as: UTF8.self) }
+        let body = texts.dropFirst().joined(separator: "\n")
+        let lines = (texts[0] + "return (function()\n" + body + "\nend)()")
             .split(separator: "\n", omittingEmptySubsequences: false)
         source = lines.map { line in
             let code = line.drop { $0 == " " }

@@ -145,6 +145,32 @@ struct ClaimConformance {
         }
     }
 
+    @Test(
+        "a fresh ID that has an attempt already, behind one that has none, is passed over",
+        arguments: StoreKind.allCases
+    )
+    func passedOver(_ kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { store in
+            try await store.enqueue("a", "b", "c", "d")
+            _ = try await store.claim(2, offered: ["x", "y"])
+            let before = try await store.attempt("y")
+            let claimed = try await store.claim(4, offered: ["u", "x", "y", "v"])
+            #expect(claimed.jobs.map(\.attempt) == ["u", "v"] && claimed.jobs.map(\.id) == ["c", "d"])
+            #expect(
+                claimed.notices.map(\.sentence) == [
+                    "attempt x passed over: its ID has been used before",
+                    "attempt y passed over: its ID has been used before",
+                ]
+            )
+            #expect(try await store.attempt("y") == before)
+            try await store.enqueue("e")
+            #expect(try await store.claim(2, offered: ["w", "x"]).jobs.map(\.attempt) == ["w"])
+            try await store.enqueue("f")
+            let none = try await store.claim(1, offered: ["y"], as: Voucher(node: "node-2", client: 9))
+            #expect(none.jobs == [] && none.spent == ["y"])
+        }
+    }
+
     @Test("an ID spent on a damaged job is told of, so that it is not offered for ever", arguments: StoreKind.allCases)
     func spentOnDamaged(_ kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { store in
