@@ -112,7 +112,7 @@ extension StateText {
             write(attempt, seen, judgesNext ? next : nil)
         }
         write("/")
-        for client in watcher.cutOff { write(client: client) }
+        for client in watcher.cutOff.sorted(by: { place($0) < place($1) }) { write(client: client) }
         for condemned in watcher.condemned { write(condemned) }
     }
 

@@ -57,6 +57,11 @@ struct StateText {
         write("]")
     }
 
+    /// The place of a connection among those that have names.
+    func place(_ client: Int64) -> Int {
+        world.isExact ? Int(client) : clients.firstIndex { $0.client == client } ?? .max
+    }
+
     mutating func write(client: Int64?) {
         guard let client else { return write("-") }
         if world.isExact {
