@@ -15,6 +15,7 @@ enum Step: Hashable {
     case thaw(worker: Int)
     case close(client: Int64)
     case look(watcher: Int)
+    case cutOff(watcher: Int, client: Int64)
     case act(watcher: Int)
     case recover
     case promote
@@ -48,9 +49,7 @@ extension World {
                 steps.append(.wake(client: client))
             }
         }
-        for index in watchers.indices {
-            steps.append(watchers[index].isLooking ? .look(watcher: index) : .act(watcher: index))
-        }
+        for index in watchers.indices { steps += self.steps(ofWatcher: index) }
         if !store.list("handoff", Self.queue).isEmpty { steps.append(.recover) }
         if !(store.data.sortedSets["scheduled:\(Self.queue)"] ?? [:]).isEmpty { steps.append(.promote) }
         if misfortunes > 0 { steps.append(.restart) }
@@ -77,6 +76,14 @@ extension World {
         let waiting = ["handoff", "suspects"].contains { !store.list($0, Self.queue).isEmpty }
         if waiting, isArmed(index) { steps.append(.waitEnds(worker: index)) }
         return steps
+    }
+
+    /// It cuts by number, and who got which number is chance: so here in any order.
+    private func steps(ofWatcher index: Int) -> [Step] {
+        let watcher = watchers[index]
+        if watcher.isLooking { return [.look(watcher: index)] }
+        if watcher.cutOff.isEmpty { return [.act(watcher: index)] }
+        return watcher.cutOff.map { .cutOff(watcher: index, client: $0) }
     }
 
     private func isArmed(_ worker: Int) -> Bool {
@@ -111,6 +118,7 @@ extension World {
             next.disconnect(index)
         case .close(let client): next.connections[client] = nil
         case .look(let index): next.look(index)
+        case .cutOff(let index, let client): next.cutOff(client, index)
         case .act(let index): next.act(index)
         case .recover: _ = next.transact { $0.recover($0.list("handoff", Self.queue), in: Self.queue) }
         case .promote: _ = next.transact { $0.promote(Self.queue, limit: 500) }
@@ -119,6 +127,7 @@ extension World {
         case .crash(let index): next.crash(index)
         case .restart: next.restart()
         }
+        next.forgetVainActs()
         return next
     }
 
@@ -208,7 +217,8 @@ extension World {
     }
 
     private mutating func sweep(_ index: Int) {
-        for attempt in (store.data.sets["processing:\(Self.queue)"] ?? []).sorted() {
+        let attempts = store.data.sets["processing:\(Self.queue)"] ?? []
+        for attempt in attempts.sorted(by: { job(of: $0) < job(of: $1) }) {
             guard let record = store.data.attempts[attempt], record["nod"] == node(index),
                 !workers[index].machine.answersFor(attempt)
             else { continue }

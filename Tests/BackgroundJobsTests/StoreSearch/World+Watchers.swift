@@ -26,13 +26,13 @@ extension World {
         watchers[index] = watcher
     }
 
-    private func job(of attempt: String) -> String { store.data.attempts[attempt]?["job"] ?? "" }
+    func job(of attempt: String) -> String { store.data.attempts[attempt]?["job"] ?? "" }
 
     private func read(_ attempt: String, _ watcher: inout Watcher) {
         watcher.judge.read(attempt, in: Self.queue, store.data.attempts[attempt].map(Self.record), now: watcher.now)
     }
 
-    private static func record(_ record: StoreSnapshot.Record) -> Judge.Record {
+    static func record(_ record: StoreSnapshot.Record) -> Judge.Record {
         Judge.Record(
             client: record["wrk"] ?? "",
             node: record["nod"] ?? "",
@@ -60,18 +60,18 @@ extension World {
         return listed
     }
 
-    /// The next of what the last look has found to be done: the cuts first.
-    mutating func act(_ index: Int) {
-        if !watchers[index].cutOff.isEmpty {
-            let client = watchers[index].cutOff.removeFirst()
-            // By number alone, as CLIENT KILL does it. The worker finds out when it next looks.
-            if let connection = connections.removeValue(forKey: client), connection.isHeard,
-                !workers[connection.worker].isFrozen
-            {
-                disconnect(connection.worker)
-            }
-            return
+    /// By number alone, as CLIENT KILL does it. The worker finds out when it next looks.
+    mutating func cutOff(_ client: Int64, _ index: Int) {
+        watchers[index].cutOff.removeAll { $0 == client }
+        if let connection = connections.removeValue(forKey: client), connection.isHeard,
+            !workers[connection.worker].isFrozen
+        {
+            disconnect(connection.worker)
         }
+    }
+
+    /// The next of what the last look has found to be done, when the cuts are done.
+    mutating func act(_ index: Int) {
         guard !watchers[index].condemned.isEmpty else { return }
         var condemned = watchers[index].condemned.removeFirst()
         if let record = store.data.attempts[condemned.attempt],

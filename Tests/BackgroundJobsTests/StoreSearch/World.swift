@@ -17,6 +17,8 @@ struct World {
         static let keepsFormerConnection = Faults(rawValue: 4)
         /// A worker that connects does not ask what became of what it has offered.
         static let forgetsOffers = Faults(rawValue: 8)
+        /// What a watcher has seen is not in the text of a state: states with different futures count as one.
+        static let ignoresWatchers = Faults(rawValue: 16)
     }
 
     /// A worker's connection, as the server has it.
@@ -127,7 +129,7 @@ struct World {
     /// Whether nothing that matters can happen any more: both jobs have ended, and nobody has anything to say to that.
     var isSettled: Bool {
         isOver && watchers.allSatisfy(\.isLooking)
-            && workers.allSatisfy { $0.machine.running.isEmpty && !$0.machine.isReporting }
+            && workers.allSatisfy { !$0.isAlive || $0.machine.running.isEmpty && !$0.machine.isReporting }
             && connections.values.allSatisfy { connection in
                 guard case .exchange(let call) = connection.request else { return true }
                 return call.finishes.isEmpty
