@@ -6,7 +6,7 @@ extension Drill {
         "restart",
         "Redis killed and restarted under load, AOF always and everysec, IDs of dead workers given to others",
         rows: "S1, S2, S5, R6, R7",
-        minutes: 1.5
+        minutes: 1.1
     ) { run in
         async let always: Void = DrillRun.beside("always") { try await restarts(run, "always") }
         async let everysec: Void = DrillRun.beside("everysec") { try await restarts(run, "everysec") }
@@ -27,7 +27,7 @@ extension Drill {
         let watcher = try await stage.watcher("--grace", "\(grace)")
         var crew = try await Crew(stage, 4, "--fibers", "5")
         let feed = Feed(stage, backlog: 60) { .sleeping(run.random(in: 0...1000)) }
-        let end = ContinuousClock.now + run.time(75)
+        let end = ContinuousClock.now + run.time(50)
         let least = (restarts: run.count(12), reused: run.count(4))
         var (restarts, reused, delays) = (0, 0, [Int64]())
         repeat {

@@ -7,13 +7,13 @@ extension Drill {
         "stop",
         "SIGTERM under load, half of them followed by SIGKILL at a random moment of the drain",
         rows: "W10, W11, W12",
-        minutes: 1.5
+        minutes: 1
     ) { run in
         let stage = try await Stage(deadAfter: run.deadAfter)
         let watcher = try await stage.watcher("--second-look", "0.3", "--keep-completed", "all")
         let feed = Feed(stage, pause: .milliseconds(1)) { .sleeping(run.random(of: [0, 10, 50, 300])) }
         let stops = Stops()
-        let end = ContinuousClock.now + run.time(75)
+        let end = ContinuousClock.now + run.time(45)
         let (clean, killed) = (run.count(100), run.count(60))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in 0..<4 {
