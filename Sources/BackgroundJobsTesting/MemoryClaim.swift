@@ -250,7 +250,10 @@ struct MemoryClaim {
         under rules: Rules = Rules(),
         _ state: inout MemoryState
     ) -> String? {
-        while let used = offers.first, state.data.attempts[used] != nil { passOver(offers.removeFirst()) }
+        while let used = offers.first, state.data.attempts[used] != nil {
+            offers.removeFirst()
+            if !reoffered.contains(used) { passOver(used) }
+        }
         guard !offers.isEmpty else {
             isShort = false
             return nil

@@ -65,7 +65,12 @@ extension Drill {
         var runs: [SuspectRun] = []
         let counts = try await stage.records.send(jobs.map { ["HGET", stage.records.keys.job($0), "att"] })
         for (job, count) in zip(jobs, counts) where Int(count.text ?? "") ?? 0 > 2 {
-            for attempt in try await stage.records.attempts(of: job) where Int(attempt["num"] ?? "") ?? 0 > 2 {
+            let attempts = try await stage.records.attempts(of: job)
+            for attempt in attempts {
+                let before = attempts.filter { Int($0["num"] ?? "") ?? 0 < Int(attempt["num"] ?? "") ?? 0 }
+                guard before.count(where: { ["Worker Timeout", "Crashed"].contains($0["err"] ?? "") }) > 1 else {
+                    continue
+                }
                 let begin = Int64(attempt["sta"] ?? "") ?? 0
                 let end = max(begin, Int64(attempt["fin"] ?? "") ?? .max)
                 runs.append(

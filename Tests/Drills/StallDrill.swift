@@ -27,7 +27,7 @@ extension Drill {
     private static func stall(_ run: DrillRun, _ kind: Stall) async throws {
         let stage = try await Stage(["--enable-debug-command yes"])
         let usual = ["--heartbeat", "5", "--dead-after", "30"]
-        let grace = run.isFull ? 6 : 2
+        let grace = run.isFull ? 6 : 4
         let watching = (run.isFull ? ["--interval", "1"] : run.patience) + ["--grace", "\(grace)"]
         let watcher = try await stage.watcher((run.isFull ? usual : []) + watching)
         var workers: [Program] = []

@@ -34,11 +34,11 @@ local function stuck_behind(job)
         local fields = look('HMGET', key('jobs', job), 'blk', 'aft')
         if not fields or fields[1] ~= '1' or not present(fields[2]) then break end
         job = fields[2]
-        local before = look('HMGET', key('jobs', job), 'que', 'end')
-        if before and not before[1] then
+        local before = look('HMGET', key('jobs', job), 'cls', 'que', 'end')
+        if before and not (before[1] or before[2]) then
             how, by = 'Missing', job
             break
-        elseif before and before[2] == 'Dead' then
+        elseif before and before[3] == 'Dead' then
             how, by = 'Dead', job
             break
         end
@@ -48,10 +48,10 @@ local function stuck_behind(job)
 end
 
 local function answer(job)
-    local fields, fault = look('HMGET', key('jobs', job), 'que', 'end', 'las')
+    local fields, fault = look('HMGET', key('jobs', job), 'cls', 'que', 'end', 'las')
     if not fields then return '!' .. key('jobs', job) .. ': ' .. fault end
-    if not fields[1] then return outcome(job, 'Missing') end
-    local over, last = present(fields[2]), present(fields[3])
+    if not (fields[1] or fields[2]) then return outcome(job, 'Missing') end
+    local over, last = present(fields[3]), present(fields[4])
     local record = last and look('HMGET', key('attempts', last), 'err', 'msg', 'out', 'fin')
     if over == 'Dequeued' then return outcome(job, 'Missing') end
     if over then return outcome(job, over, last, record) end

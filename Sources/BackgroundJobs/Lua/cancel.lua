@@ -10,13 +10,14 @@
 
 local job = ARGV[2]
 local state, fields = look_at_waiting(job)
+if state ~= 'running' and state ~= 'waiting' then return state end
+relieve()
 if state == 'running' then
     local calls = present(fields.node) and key('cancel', fields.node)
     if calls then
         local sound, fault = exists_as('list', calls)
         if not sound then return redis.error_reply('WRONGTYPE ' .. fault) end
     end
-    relieve()
     redis.call('HSET', key('jobs', job), 'cnl', 1)
     if calls then
         redis.call('RPUSH', calls, fields.last)
@@ -24,13 +25,10 @@ if state == 'running' then
         redis.call('EXPIRE', calls, 60)
     end
     return 'told'
-elseif state ~= 'waiting' then
-    return state
 end
 if redis.call('EXISTS', key('attempts', ARGV[4])) == 1 then
     return redis.error_reply('ERR the ID of the record is in use: ' .. shown(key('attempts', ARGV[4])))
 end
--- Its first write is a removal: as good as `relieve`.
 take_out(job, fields.queue, tonumber(ARGV[3]))
 record_unbegun('ended', fields.queue, job, fields.last, ARGV[4], 'Cancelled')
 end_job(job, 'Cancelled', { attempt = ARGV[4], err = 'Cancelled' }, 'cnl', 1)

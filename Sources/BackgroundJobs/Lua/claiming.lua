@@ -28,8 +28,8 @@ local first_offer, last_offer = at, #ARGV
 -- of something new; those whose attempts have ended are not used again.
 local used, spent = {}, {}
 local function pass_over(attempt) notice('', 'attempt ' .. attempt .. ' passed over: its ID has been used before') end
--- So are fresh offers, where the first of them has an attempt already: the same call may come twice, and they are used in
--- their order.
+-- So are fresh offers, where the first of them has an attempt already: the same call may come twice. They are used in their
+-- order, so the first was used if any was, and its record is there for as long as any worker waits for an answer.
 local fresh = first_offer + reoffered
 if claims and fresh <= last_offer and redis.call('EXISTS', attempt_prefix .. ARGV[fresh]) == 1 then
     reoffered = last_offer - first_offer + 1
@@ -69,9 +69,9 @@ if reoffered > 0 then
 end
 
 local offer = first_offer
--- How many are needed at most, and the first that has not been looked at: an attempt of another call would be written
+-- How many to look at in one go, and the first that has not been looked at: an attempt of another call would be written
 -- over, and its job be lost.
-local needed, unseen = 1, first_offer + reoffered
+local needed, unseen = 1, math.max(fresh + 1, first_offer + reoffered)
 local function look_at_offers()
     local keys = {}
     for i = unseen, math.min(last_offer, unseen + needed - 1) do keys[#keys + 1] = attempt_prefix .. ARGV[i] end
@@ -278,7 +278,7 @@ local function deal(queue, id, begun, from)
         return true
     end
     local delivery, budget, window = rules_of(queue, id, fields)
-    local suspect = fields.crs and suspicion(fields, budget or usual_retries, window or usual_window) or 0
+    local suspect = suspicion(fields, budget or usual_retries, window or usual_window)
     if suspect == 0 and from == 'suspects' then suspect = 1 end
     if suspect > 0 and not suspect_allowed then
         if from == 'placed' then return 'stay' end

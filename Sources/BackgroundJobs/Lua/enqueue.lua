@@ -9,7 +9,8 @@
 -- Returns { 'queued', job } or { 'duplicate', the job that holds the lock, 1 if it was changed }; or an error reply that names what is damaged,
 --       and then nothing was written.
 --
--- No relief: a Redis that is out of memory refuses the first write, and so all of it.
+-- No relief: a Redis that is out of memory refuses the first write, and so all of it; but for a new time alone, which adds
+-- nothing.
 --
 -- Twice is harmless: a job whose hash is there has been queued.
 
@@ -37,11 +38,11 @@ if holder then
         local mode, changed = ARGV[11], 0
         if state == 'waiting' and mode ~= 'skip' then
             local time = due or now
-            redis.call('PEXPIRE', lock, string.format('%.0f', until_))
             if mode ~= 'replace-time' then
                 redis.call('HSET', key('jobs', holder), 'arg', ARGV[5])
                 changed = 1
             end
+            redis.call('PEXPIRE', lock, string.format('%.0f', until_))
             if mode ~= 'replace-arguments' then
                 -- As long after its new time as after its former one.
                 local times = redis.call('HMGET', key('jobs', holder), 'exp', 'pat', 'qat')

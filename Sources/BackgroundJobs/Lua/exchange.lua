@@ -18,13 +18,14 @@
 --       jobs: flat, 9 a job (attempt, job, queue, num, cls, arg, qat, 1 if a suspect or 2 if it is its last try, options)
 --       notices: flat (queue, sentence) of what was left out, dropped or found damaged
 --       paused: names of the queues that are paused   short: 1 if the queues hold no more than what was taken
---       spent: those of the IDs offered again (fresh ones too, where one was used before) whose attempts have ended: they
---       are not to be offered any more   now: the server's time
+--       spent: those of the IDs offered again (fresh ones too, where the first was used before) whose attempts have ended
+--       or are another node's: they are not to be offered any more   now: the server's time
 --
 -- No error reply but those of Redis itself (READONLY, MISCONF, …), before anything is written.
 --
--- Twice is harmless: an ending is written only while its attempt is in `processing` (else it is "done" or "lost"), and
--- an offered ID, fresh or not, that is in `processing` already is returned again and takes nothing new.
+-- Twice is harmless: an ending is written only while its attempt is in `processing` (else it is "done" or "lost"). An ID
+-- offered again that is in `processing` is returned again and takes nothing new; fresh ones likewise, where the first of
+-- them has an attempt. One behind a first that has none is passed over: no attempt is ever written over.
 
 local node, client = ARGV[2], ARGV[3]
 local at = 4
@@ -98,7 +99,7 @@ for _ = 1, tonumber(next_argument()) do
 end
 
 -- 2. What ended otherwise. As a rule nothing did, and then none of this is made.
-local function end_others(first, others)
+local function end_others(from, others)
     local set_of = { completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'failed' }
     local counter_of = {
         completed = 'completed', retried = 'failed', dead = 'failed', discarded = 'failed', crashed = 'crashed',
@@ -190,7 +191,7 @@ local function end_others(first, others)
             give_back(queue, job)
         end
     end
-    for i = first, first + others - 1 do
+    for i = from, from + others - 1 do
         local attempt, queue, job, ms = next_argument(), next_argument(), next_argument(), next_argument()
         local err, msg, ending, delay = next_argument(), next_argument(), next_argument(), next_argument()
         local target, further = next_argument(), {}

@@ -84,7 +84,9 @@ extension RedisStore {
         }
         guard let parts = reply.array, let verdict = parts.first?.text else { throw .unexpected(reply, "enqueue") }
         if verdict == "queued" { return nil }
-        guard parts.count == 3, let holder = parts[1].text else { throw .unexpected(reply, "enqueue") }
+        guard verdict == "duplicate", parts.count == 3, let holder = parts[1].text else {
+            throw .unexpected(reply, "enqueue")
+        }
         return Duplicate(id: holder, wasChanged: parts[2].int == 1)
     }
 }

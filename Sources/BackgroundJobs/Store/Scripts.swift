@@ -16,8 +16,7 @@ package struct Script: Sendable, Hashable {
     fileprivate init(_ name: String, _ parts: [UInt8]...) {
         self.name = name
         let texts = parts.map { String(decoding: $0, as: UTF8.self) }
-        let body = texts.dropFirst().joined(separator: "\n")
-        let lines = (texts[0] + "return (function()\n" + body + "\nend)()")
+        let lines = (texts.prefix(1) + ["return (function()"] + texts.dropFirst() + ["end)()"]).joined(separator: "\n")
             .split(separator: "\n", omittingEmptySubsequences: false)
         source = lines.map { line in
             let code = line.drop { $0 == " " }

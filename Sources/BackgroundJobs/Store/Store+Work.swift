@@ -210,7 +210,8 @@ package struct Exchange: Sendable, Equatable {
     package var paused: [String] = []
     /// Whether the queues hold no more than what was taken.
     package var isShort = true
-    /// Of the attempt IDs offered again, those whose attempts have ended: they are not to be offered any more.
+    /// Of the attempt IDs offered again, those whose attempts have ended or are another node's: they are not to be offered
+    /// any more.
     package var spent: [String] = []
 
     package init(

@@ -128,6 +128,30 @@ struct AwaitConformance {
         }
     }
 
+    @Test("may await a job with half a hash, and one behind it", arguments: StoreKind.allCases)
+    func halfAHash(_ kind: StoreKind) async throws {
+        for field in ["cls", "que"] {
+            try await StoreUnderTest.with(kind) { store in
+                try await store.store.enqueueTogether(
+                    ["a", "b"].map { id in
+                        NewJob(
+                            id: id,
+                            queue: "q",
+                            className: "C",
+                            arguments: Array("{}".utf8),
+                            fields: [id == "a" ? ("nxt", "b") : ("aft", "a")],
+                            isWaiting: id == "b"
+                        )
+                    }
+                )
+                let whole = try await store.job("a")
+                try await store.edit { $0.jobs["a"]?[field] = nil }
+                #expect(try await await_(store, "a", "b") == [nil, nil], "without \(field)")
+                try await store.edit { $0.jobs["a"] = whole }
+            }
+        }
+    }
+
     @Test(
         "may await a step that was called, though the one before it is not there any more",
         arguments: StoreKind.allCases

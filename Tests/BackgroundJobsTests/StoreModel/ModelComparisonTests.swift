@@ -41,8 +41,8 @@ struct ModelComparison {
         ),
         Fault(
             script: "cancel",
-            line: "elseif state ~= 'waiting' then",
-            wrong: "elseif state == 'missing' then",
+            line: "if state ~= 'running' and state ~= 'waiting' then return state end",
+            wrong: "if state == 'missing' then return state end",
             invariant: "I7"
         ),
         Fault(

@@ -50,14 +50,15 @@ struct StateSearch {
         while !frontier.isEmpty, states < limit {
             var next: [(index: Int32, world: World)] = []
             for (index, world) in frontier {
-                var keys: Set<StateKey> = []
+                var futures: Set<Future> = []
                 for (number, step) in world.steps.enumerated() {
                     let after = try world.after(step)
                     transitions += 1
                     let key = after.key
-                    if sampling > 0 { keys.insert(key) }
+                    let isPromised = world.isPromised(step)
+                    if sampling > 0 { futures.insert(Future(key: key, isPromised: isPromised, isSound: true)) }
                     let (target, isNew) = note(after, key, from: index, by: UInt8(number))
-                    if target != index, world.isPromised(step) { promised.append((index, target)) }
+                    if target != index, isPromised { promised.append((index, target)) }
                     let violations = after.wrongs(since: world) + after.broken
                     guard violations.isEmpty else {
                         return Counterexample(violations: violations, trace: try trace(index) + ["\(step)"])
@@ -68,7 +69,7 @@ struct StateSearch {
                         samples.append((target, try after.nexts, index, UInt8(number)))
                     }
                 }
-                if sampling > 0 { nexts[index] = keys.hashValue }
+                if sampling > 0 { nexts[index] = futures.hashValue }
             }
             frontier = next
         }
@@ -92,7 +93,7 @@ struct StateSearch {
     /// Two ways to what counts as one state, from whose ends something else comes next; nil if there are none. To be asked
     /// when all states are known.
     func unlike() throws -> Counterexample? {
-        guard let sample = samples.first(where: { nexts[$0.state] != $0.nexts }) else { return nil }
+        guard let sample = samples.first(where: { nexts[$0.state, default: $0.nexts] != $0.nexts }) else { return nil }
         let other = try trace(sample.origin) + ["step \(sample.step)"]
         return Counterexample(
             violations: ["what counts as one state has different futures"],
@@ -147,8 +148,22 @@ struct StateSearch {
 extension World {
     /// All that may come next, as one number.
     fileprivate var nexts: Int {
-        get throws { Set(try steps.map { try after($0).key }).hashValue }
+        get throws {
+            let futures = try steps.map { step in
+                let after = try after(step)
+                let isSound = after.wrongs(since: self).isEmpty && after.broken.isEmpty
+                return Future(key: after.key, isPromised: isPromised(step), isSound: isSound)
+            }
+            return Set(futures).hashValue
+        }
     }
+}
+
+/// What a step leads to.
+private struct Future: Hashable {
+    var key: StateKey
+    var isPromised: Bool
+    var isSound: Bool
 }
 
 /// A state by its text: two hashes of it, 128 bits in all, under a key that is new in each process. Among n states two have

@@ -82,7 +82,7 @@ extension StateText {
             for (index, verdict) in exchange.exceptions.sorted(by: { $0.key < $1.key }) { write("\(index)\(verdict)") }
             for job in exchange.jobs { write(attempt: job.attempt) }
             write(exchange.isShort)
-            write(exchange.spent.count)
+            for spent in exchange.spent { write(attempt: spent) }
         case nil: break
         }
     }

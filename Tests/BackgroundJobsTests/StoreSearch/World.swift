@@ -65,7 +65,8 @@ struct World {
     }
 
     static let start = ContinuousClock.now
-    /// Short, so that few looks decide: one that is gone is judged at the second look, or the third if it is to run once.
+    /// Short, so that few looks decide: one that is gone is judged at the second look, or the third if it is to run once. The
+    /// text of a state counts on that: of a time it only says whether it will have come at the next look.
     static let limits = Judge.Limits(
         interval: .seconds(1),
         secondLook: .milliseconds(500),
