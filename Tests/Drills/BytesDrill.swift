@@ -24,8 +24,8 @@ extension Drill {
                 for direction in FaultProxy.Direction.allCases {
                     let place = "\(conversation.name), \(direction)"
                     let length = lengths[direction] ?? 0
-                    // Every second one, and another seed has the others.
-                    let step = max(2, Int((2 / run.share).rounded()))
+                    // Every third one, and another seed has others.
+                    let step = max(3, Int((2 / run.share).rounded()))
                     let cuts = Array(stride(from: run.random(in: 0...(step - 1)), through: length, by: step))
                     let outcomes = try await concurrently(cuts, lanes: lanes) { lane, place in
                         // Each may have waited for long: a few are enough.
