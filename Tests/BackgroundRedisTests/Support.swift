@@ -35,6 +35,7 @@ func withClient<T>(
     var configuration = RedisConfiguration(url: try RedisURL(url))
     // A machine that is busy with other tests may take long to shake hands.
     configuration.connectTimeout = .seconds(10)
+    configuration.commandTimeout = .seconds(60)
     configure(&configuration)
     let client = RedisClient(
         configuration,

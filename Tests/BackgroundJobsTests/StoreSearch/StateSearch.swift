@@ -7,7 +7,7 @@
 /// futures, which ``unlike()`` looks at.
 struct StateSearch {
     /// What was wrong, and the shortest way to it.
-    struct Counterexample: CustomStringConvertible {
+    struct Counterexample: CustomStringConvertible, Sendable {
         var violations: [String]
         var trace: [String]
 

@@ -34,26 +34,32 @@ struct StateSearchTests {
         Scope(misfortunes: 1), Scope(misfortunes: 1, isFine: true), Scope(watchers: 1, misfortunes: 2),
     ]
 
-    @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
-    func all(_ scope: Scope) throws {
-        let world = try World(
-            jobs: scope.jobs,
-            misfortunes: scope.misfortunes,
-            watchers: scope.watchers,
-            isFine: scope.isFine
-        )
-        var search = StateSearch(world, comparingEvery: 50)
-        let start = ContinuousClock.now
-        if let counterexample = try search.run() {
-            Issue.record("\(counterexample)")
-            return
+    /// On a thread of its own: it computes for long, and other tests need those of the pool.
+    private func onThread<Found: Sendable>(_ search: @escaping @Sendable () throws -> Found) async throws -> Found {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result { try search() }) }
         }
-        if let stuck = try search.stuck() { Issue.record("\(stuck)") }
-        if let unlike = try search.unlike() { Issue.record("\(unlike)") }
-        print(
-            "\(scope.testDescription): \(search.states) states and \(search.transitions) transitions",
-            "in \(start.duration(to: .now)); \(search.compared) compared"
-        )
+    }
+
+    @Test("is sound, and the jobs can end from there", arguments: isFull ? small + large : small)
+    func all(_ scope: Scope) async throws {
+        let found = try await onThread {
+            let world = try World(
+                jobs: scope.jobs,
+                misfortunes: scope.misfortunes,
+                watchers: scope.watchers,
+                isFine: scope.isFine
+            )
+            var search = StateSearch(world, comparingEvery: 50)
+            let start = ContinuousClock.now
+            if let counterexample = try search.run() { return [counterexample] }
+            print(
+                "\(scope.testDescription): \(search.states) states and \(search.transitions) transitions",
+                "in \(start.duration(to: .now)); \(search.compared) compared"
+            )
+            return [try search.stuck(), try search.unlike()].compactMap(\.self)
+        }
+        for counterexample in found { Issue.record("\(counterexample)") }
     }
 
     /// A rule that is left out, and what comes of it.
@@ -92,18 +98,25 @@ struct StateSearchTests {
     ]
 
     @Test("a rule that is left out is found out", arguments: broken)
-    func notices(_ broken: Broken) throws {
-        var search = StateSearch(try World(jobs: 1, misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule))
-        let found = try #require(try search.run(atMost: 200_000))
-        #expect(found.violations.contains { $0.hasPrefix(broken.violation) })
-        print("Found by \(search.states) states that \(broken.testDescription): \(found)")
+    func notices(_ broken: Broken) async throws {
+        let (found, states) = try await onThread {
+            let world = try World(jobs: 1, misfortunes: broken.misfortunes, watchers: 1, faults: broken.rule)
+            var search = StateSearch(world)
+            return (try search.run(atMost: 200_000), search.states)
+        }
+        let counterexample = try #require(found)
+        #expect(counterexample.violations.contains { $0.hasPrefix(broken.violation) })
+        print("Found by \(states) states that \(broken.testDescription): \(counterexample)")
     }
 
     @Test("states that count as one, and have different futures, are found out")
-    func noticesWhatIsUnlike() throws {
-        let world = try World(jobs: 1, misfortunes: 1, watchers: 1, faults: .ignoresWatchers)
-        var search = StateSearch(world, comparingEvery: 10)
-        #expect(try search.run() == nil)
-        #expect(try search.unlike() != nil)
+    func noticesWhatIsUnlike() async throws {
+        let (wrong, unlike) = try await onThread {
+            let world = try World(jobs: 1, misfortunes: 1, watchers: 1, faults: .ignoresWatchers)
+            var search = StateSearch(world, comparingEvery: 10)
+            return (try search.run(), try search.unlike())
+        }
+        #expect(wrong == nil)
+        #expect(unlike != nil)
     }
 }
